@@ -1,0 +1,88 @@
+"""The project's one tree of errors.
+
+OffloadError
+├── ConfigError          bad option, bad file, unknown name: the caller can put it right
+│   ├── UnknownNameError a name that is not in a known set; suggests the nearest one
+│   └── BundleError      a saved policy that is missing, damaged or of another version
+├── GraphError           a call graph that breaks a rule of CallGraph
+├── TaskError            a task that is unknown, unavailable here, or given bad input
+├── BackendError         a network backend that cannot run here, with the way out
+│   └── VerifyError      a network setting read back different from what was set
+└── RemoteError          the edge server did not give a usable answer
+    ├── RemoteTimeout    no answer within the budget
+    ├── RemoteBusy       the server's queue was full and it said so
+    └── RemoteFailure    the server answered with a typed error
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class OffloadError(Exception):
+    """Root of every error this project raises on purpose."""
+
+
+class ConfigError(OffloadError):
+    """A setting, file or name the caller can put right."""
+
+
+class UnknownNameError(ConfigError):
+    """A name outside a known set.
+
+    Args:
+        what: what kind of thing is named, e.g. ``"profile"``.
+        name: the name that was given.
+        known: the names that would have been right.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"unknown {what} {name!r}.{hint} Known: {', '.join(names)}")
+
+
+class BundleError(ConfigError):
+    """A saved policy that is missing, damaged or of another version."""
+
+
+class GraphError(OffloadError):
+    """A call graph that breaks a rule of :class:`offload.call_graph.CallGraph`."""
+
+
+class TaskError(OffloadError):
+    """A task that is unknown, unavailable on this machine, or given bad input."""
+
+
+class BackendError(OffloadError):
+    """A network backend that cannot run here; the message names the way out."""
+
+
+class VerifyError(BackendError):
+    """A network setting that was read back different from what was set."""
+
+
+class RemoteError(OffloadError):
+    """The edge server did not give a usable answer."""
+
+
+class RemoteTimeout(RemoteError):
+    """No answer from the edge server within the budget."""
+
+
+class RemoteBusy(RemoteError):
+    """The edge server's queue was full, and it said so."""
+
+
+class RemoteFailure(RemoteError):
+    """The edge server answered with a typed error.
+
+    Attributes:
+        code: the protocol's error code, e.g. ``"unknown_kind"``.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code = code
