@@ -5,6 +5,7 @@ OffloadError
 │   ├── UnknownNameError a name that is not in a known set; suggests the nearest one
 │   └── BundleError      a saved policy that is missing, damaged or of another version
 ├── GraphError           a call graph that breaks a rule of CallGraph
+├── SolverError          the integer-program solver stopped without an answer
 ├── TaskError            a task that is unknown, unavailable here, or given bad input
 ├── BackendError         a network backend that cannot run here, with the way out
 │   └── VerifyError      a network setting read back different from what was set
@@ -50,6 +51,10 @@ class BundleError(ConfigError):
 
 class GraphError(OffloadError):
     """A call graph that breaks a rule of :class:`offload.call_graph.CallGraph`."""
+
+
+class SolverError(OffloadError):
+    """The integer-program solver stopped with neither an optimum nor a proof that there is none."""
 
 
 class TaskError(OffloadError):
