@@ -168,7 +168,12 @@ class CallGraph:
             local_s, local_j: the task on the device.
             edge_s, edge_j: the task on the edge server, without the transfer.
             transfer_s, transfer_j: moving its input up and its output down.
+
+        Raises:
+            GraphError: the name is the root's, or an amount is negative or not finite.
         """
+        if name == ROOT:
+            raise GraphError(f"the task is named {ROOT!r}, as its caller is; give it another name")
         return cls(
             methods=(
                 Method(ROOT, 0.0, 0.0, 0.0, remoteable=False),

@@ -24,6 +24,7 @@ BOUND_TOLERANCE = 1e-12
 """A placement keeps a bound that it exceeds by no more than this share: the rounding of a sum."""
 
 _COST_SCALE = 1e6  # HiGHS stops at an absolute gap of 1e-6, so at 1e-12 of the largest cost
+_SMALLEST_ENTRY = 1e-7  # beside a largest entry of 1
 _MAX_PROGRAMS = 10_000
 _OPTIMAL, _INFEASIBLE = 0, 2  # status of scipy.optimize.milp
 _FREE = -1
@@ -31,20 +32,23 @@ _FREE = -1
 
 def keeps_bound(amount: FloatArray, bound: FloatArray | float) -> NDArray[np.bool_]:
     """Whether ``amount`` is within ``bound``, up to :data:`BOUND_TOLERANCE` of the bound."""
-    slack = np.where(np.isfinite(bound), BOUND_TOLERANCE * np.abs(bound), 0.0)
-    return np.asarray(amount <= bound + slack)
+    return np.asarray(amount <= _loosened(bound))
+
+
+def _loosened(bound: FloatArray | float) -> FloatArray:
+    bound = np.asarray(bound, dtype=np.float64)
+    return np.where(np.isfinite(bound), bound + BOUND_TOLERANCE * np.abs(bound), bound)
 
 
 class _Terms(NamedTuple):
-    """Seconds (row 0) and joules (row 1): constant + slope . x + cut . |x_u - x_v| over pairs."""
+    """Seconds (row 0) and joules (row 1) beyond a constant: slope . x + cut . |x_u - x_v|."""
 
-    constant: FloatArray
     slope: FloatArray
     cut: FloatArray
     pairs: IntArray
 
     def decided(self, side: IntArray) -> _Terms:
-        """The same over the free components alone, the decided ones put into the numbers.
+        """The same over the free components alone, beyond their cost with all free ones local.
 
         Args:
             side: 0 or 1 where a component is decided, -1 where it is free.
@@ -52,12 +56,7 @@ class _Terms(NamedTuple):
         free = side == _FREE
         start = np.where(free, 0, side)
         first, second = self.pairs.T
-        constant = (
-            self.constant
-            + self.slope @ start
-            + self.cut @ (start[first] != start[second]).astype(float)
-        )
-        # Beside a decided side a, |a - x| = a + (1 - 2a) x: linear; the a is in the constant.
+        # Beside a decided side a, |a - x| = a + (1 - 2a) x: linear, and the a is constant.
         half_free = free[first] != free[second]
         loose = np.where(free[first], first, second)[half_free]
         decided_side = (start[first] + start[second])[half_free]
@@ -66,7 +65,6 @@ class _Terms(NamedTuple):
         both_free = free[first] & free[second]
         renumbered = np.cumsum(free) - 1
         return _Terms(
-            constant,
             slope[:, free],
             self.cut[:, both_free],
             renumbered[self.pairs[both_free]],
@@ -95,7 +93,7 @@ class PartitionProgram:
         pairs = graph.components[graph.endpoints]
         apart = pairs[:, 0] != pairs[:, 1]  # a call within a component never crosses
         cut = np.array([(c.transfer_s, c.transfer_j) for c in graph.calls]).reshape(-1, 2).T
-        self._terms = _Terms(np.array(graph.all_local()), slope.T, cut[:, apart], pairs[apart])
+        self._terms = _Terms(slope.T, cut[:, apart], pairs[apart])
 
     def solve(self) -> NDArray[np.bool_] | None:
         """The best placement, shape (methods,), True on the edge; None when none keeps the bounds.
@@ -111,7 +109,9 @@ class PartitionProgram:
                 return best
             side = open_programs.pop()
             terms = self._terms.decided(side)
-            answer = self._ask_highs(terms)
+            # From the plain sums, not from differences of large numbers: those would cancel.
+            constant = self._cost(np.maximum(side, 0))
+            answer = self._ask_highs(terms, constant)
             if answer is None:
                 continue
             answered, least_objective = answer
@@ -119,17 +119,22 @@ class PartitionProgram:
                 continue
             full = side.copy()
             full[side == _FREE] = answered
-            remote = full[self._graph.components] == 1
-            cost = np.array(self._graph.costs(remote))
+            cost = self._cost(full)
             if np.all(keeps_bound(cost, self._bounds)):
                 if self._weights @ cost < best_objective:
-                    best, best_objective = remote, float(self._weights @ cost)
+                    best, best_objective = self._remote(full), float(self._weights @ cost)
             elif answered.size:
                 open_programs += _split(side, self._heaviest(terms))
         raise SolverError(
             f"gave up after {_MAX_PROGRAMS} integer programs: too many placements lie too close "
             "to the bound for HiGHS to tell apart; loosen or tighten the bound a little"
         )
+
+    def _remote(self, side: IntArray) -> NDArray[np.bool_]:
+        return np.asarray(side[self._graph.components] == 1)
+
+    def _cost(self, side: IntArray) -> FloatArray:
+        return np.array(self._graph.costs(self._remote(side)))
 
     def _heaviest(self, terms: _Terms) -> int:
         """The free component (counted among the free) with the largest share of a bounded row."""
@@ -140,18 +145,16 @@ class PartitionProgram:
         largest = weight.max(axis=1, keepdims=True)
         return int(np.argmax((weight / np.where(largest > 0, largest, 1.0)).max(axis=0)))
 
-    def _ask_highs(self, terms: _Terms) -> tuple[IntArray, float] | None:
+    def _ask_highs(self, terms: _Terms, constant: FloatArray) -> tuple[IntArray, float] | None:
         """One integer program: sides of the free components and a lower bound on the objective."""
         free, pairs = terms.slope.shape[1], len(terms.pairs)
-        constant = float(self._weights @ terms.constant)
         rows = np.hstack([terms.slope, terms.cut])
         if free == 0:
-            return np.zeros(0, dtype=np.int8), constant
+            return np.zeros(0, dtype=np.int8), float(self._weights @ constant)
         constraints = [*_absolute_differences(free, terms.pairs)]
-        for row, bound in zip(rows, self._bounds - terms.constant, strict=True):
-            scale = float(np.abs(row).max())
-            if np.isfinite(bound) and scale > 0:
-                constraints.append(LinearConstraint(row[None, :] / scale, ub=bound / scale))
+        for row, bound in zip(rows, _loosened(self._bounds) - constant, strict=True):
+            if np.isfinite(bound) and row.any():
+                constraints.append(_bounded(row, bound))
         costs = self._weights @ rows
         scale = float(np.abs(costs).max()) / _COST_SCALE or 1.0
         result = milp(
@@ -166,7 +169,7 @@ class PartitionProgram:
         if result.status != _OPTIMAL or result.x is None:
             raise SolverError(f"HiGHS stopped with status {result.status}: {result.message}")
         answered = np.rint(result.x[:free]).astype(np.int8)
-        return answered, constant + float(result.mip_dual_bound) * scale
+        return answered, float(self._weights @ constant) + float(result.mip_dual_bound) * scale
 
 
 def _split(side: IntArray, heaviest: int) -> list[IntArray]:
@@ -177,6 +180,19 @@ def _split(side: IntArray, heaviest: int) -> list[IntArray]:
         child[np.flatnonzero(side == _FREE)[heaviest]] = value
         children.append(child)
     return children
+
+
+def _bounded(row: FloatArray, bound: float) -> LinearConstraint:
+    """``row . (x, y) <= bound``, scaled to a largest number of 1.
+
+    HiGHS drops matrix entries below 1e-9 and would cut off good placements with them. So small
+    entries are dropped here, to the safe side: the bound is loosened by all they could save.
+    """
+    scale = np.abs(row).max()
+    scaled = row / scale
+    small = np.abs(scaled) < _SMALLEST_ENTRY
+    slack = -scaled[small & (scaled < 0)].sum()
+    return LinearConstraint(np.where(small, 0.0, scaled)[None, :], ub=bound / scale + slack)
 
 
 def _absolute_differences(free: int, pairs: IntArray) -> list[LinearConstraint]:
