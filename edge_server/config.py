@@ -1,0 +1,53 @@
+"""The server's settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from offload.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Settings of an edge server.
+
+    Attributes:
+        bind: address to listen on. Anything but the loopback lets others run tasks here.
+        port: TCP port; 0 takes a free one and prints it.
+        workers: worker processes, one task at a time each.
+        queue: tasks that may wait; one more is answered BUSY.
+        max_message_bytes: largest payload taken, and largest answer sent.
+        max_task_s: a task is killed after this long, or earlier when its client's budget ends.
+        grace_s: on SIGTERM, time for running tasks to end.
+        log_level: what is logged to stderr.
+    """
+
+    bind: str = "127.0.0.1"
+    port: int = 5555
+    workers: int = 2
+    queue: int = 16
+    max_message_bytes: int = 16 * 2**20
+    max_task_s: float = 60.0
+    grace_s: float = 5.0
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+
+    def __post_init__(self) -> None:
+        """Check every bound.
+
+        Raises:
+            ConfigError: a setting lies outside its bounds.
+        """
+        bounds: tuple[tuple[str, float, float, float], ...] = (
+            ("port", self.port, 0, 65535),
+            ("workers", self.workers, 1, 256),
+            ("queue", self.queue, 0, 10_000),
+            ("max_message_bytes", self.max_message_bytes, 1, 2**30),
+            ("max_task_s", self.max_task_s, 0.001, 3600),
+            ("grace_s", self.grace_s, 0, 3600),
+        )
+        for name, value, low, high in bounds:
+            if not low <= value <= high:
+                raise ConfigError(f"{name} is {value}; it must lie from {low} to {high}")
+        if not self.bind:
+            raise ConfigError("bind is empty; give an address, for example 127.0.0.1")

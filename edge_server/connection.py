@@ -1,0 +1,179 @@
+"""One DEALER socket to one server, with what the kernel knows of the TCP connection beneath.
+
+libzmq has no option for TCP congestion control, and none that drops what the kernel still holds of
+an abandoned upload. Its socket monitor, however, names the file descriptor of each connection, and
+the kernel's own options can be set on a duplicate of that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+import struct
+import termios
+from enum import Enum
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from edge_server.sockets import bounded_socket
+from offload.errors import ConfigError
+
+_FAILED_HANDSHAKES = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+)
+_EVENTS = (
+    zmq.EVENT_CONNECTED
+    | zmq.EVENT_CLOSED
+    | zmq.EVENT_DISCONNECTED
+    | zmq.EVENT_HANDSHAKE_SUCCEEDED
+    | _FAILED_HANDSHAKES
+)
+_CONNECT_TIMEOUT_MS = 3000  # then a new SYN, rather than the kernel's doubling waits
+_RECONNECT_MS = 100
+_RECONNECT_MAX_MS = 1000
+
+
+class LinkUp(Enum):
+    """What is known of the connection."""
+
+    TRYING = "trying"
+    READY = "ready"
+    REFUSED = "refused"
+    """The last attempt failed, or the connection broke; ZeroMQ goes on trying."""
+
+
+class Connection:
+    """A connection that starts at once and is made again by ZeroMQ while the object lives.
+
+    Args:
+        context: the ZeroMQ context; its threads decide the network namespace.
+        endpoint: ``tcp://host:port``.
+        congestion_control: TCP congestion control of the upload; None: the system's default.
+        max_frame_bytes: largest frame taken from the server.
+
+    Attributes:
+        state: what the last :meth:`update` knew.
+        losses: how often it broke. An answer that was under way then will not come.
+    """
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        congestion_control: str | None,
+        max_frame_bytes: int,
+    ) -> None:
+        self._congestion_control = congestion_control
+        self._port = int(endpoint.rpartition(":")[2])
+        self._kernel: socket.socket | None = None
+        self.state = LinkUp.TRYING
+        self.losses = 0
+        self.socket = bounded_socket(context, zmq.DEALER, max_frame_bytes)
+        self.socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_TIMEOUT_MS)
+        self.socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
+        self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
+        self.socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        name = f"inproc://monitor-{id(self)}-{os.urandom(4).hex()}"
+        self.socket.monitor(name, _EVENTS)
+        self._monitor = context.socket(zmq.PAIR)
+        self._monitor.setsockopt(zmq.RCVHWM, 0)  # a full monitor would stall the IO thread
+        self._monitor.setsockopt(zmq.LINGER, 0)
+        self._monitor.connect(name)
+        self.socket.connect(endpoint)
+
+    def poll(self, timeout_s: float) -> bool:
+        """Wait for a message or a change of :attr:`state`; True when a message can be read."""
+        watched = [(self.socket, zmq.POLLIN), (self._monitor, zmq.POLLIN)]
+        ready = dict(zmq.zmq_poll(watched, max(0, int(timeout_s * 1000 + 0.999))))
+        if self._monitor in ready:
+            self.update()
+        return self.socket in ready
+
+    def update(self) -> None:
+        """Take in what the monitor has reported, without waiting.
+
+        Raises:
+            ConfigError: the kernel refuses the congestion control.
+        """
+        while self._monitor.poll(0):
+            event = parse_monitor_message(self._monitor.recv_multipart())
+            kind = event["event"]
+            if kind == zmq.EVENT_CONNECTED:
+                self.state = LinkUp.TRYING
+                self._adopt(event["value"])
+            elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self.state = LinkUp.READY
+            elif kind == zmq.EVENT_DISCONNECTED:
+                self.state = LinkUp.REFUSED
+                self.losses += 1
+                self._forget()
+            else:  # closed before it was connected, or a failed handshake
+                self.state = LinkUp.REFUSED
+                self._forget()
+
+    def unsent_bytes(self) -> int | None:
+        """Bytes of the upload that the server's kernel has not acknowledged; None: unknown."""
+        if self._kernel is None:
+            return None
+        answer = fcntl.ioctl(self._kernel, termios.TIOCOUTQ, struct.pack("i", 0))
+        return int(struct.unpack("i", answer)[0])
+
+    def congestion_control(self) -> str | None:
+        """The congestion control in use, read back from the kernel; None: not connected."""
+        if self._kernel is None:
+            return None
+        name = self._kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+        return name.split(b"\0")[0].decode()
+
+    def close(self, *, abort: bool = False) -> None:
+        """Close it. ``abort``: drop at once whatever is queued, in ZeroMQ and in the kernel."""
+        if abort and self._kernel is not None:
+            # A reset instead of an orderly end: else the kernel would go on sending its buffer.
+            self._kernel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._forget()
+        self.socket.disable_monitor()
+        self._monitor.close(linger=0)
+        self.socket.close(linger=0)
+
+    def _adopt(self, descriptor: int) -> None:
+        """Keep a duplicate of the connection's descriptor, if it still is that connection."""
+        self._forget()
+        try:
+            kernel = socket.socket(fileno=os.dup(descriptor))
+        except OSError:
+            return  # closed again already; the monitor reports that next
+        try:
+            is_ours = kernel.getpeername()[1] == self._port
+        except OSError:
+            is_ours = False
+        if not is_ours:  # closed, and its number used anew
+            kernel.close()
+            return
+        self._kernel = kernel
+        if self._congestion_control is not None:
+            set_congestion_control(kernel, self._congestion_control)
+
+    def _forget(self) -> None:
+        if self._kernel is not None:
+            self._kernel.close()
+            self._kernel = None
+
+
+def set_congestion_control(kernel: socket.socket, name: str) -> None:
+    """Set the TCP congestion control of a socket.
+
+    Raises:
+        ConfigError: the kernel has none of that name, or this user may not use it.
+    """
+    try:
+        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
+    except OSError as error:
+        raise ConfigError(
+            f"TCP congestion control {name!r}: {error.strerror}; "
+            "see /proc/sys/net/ipv4/tcp_available_congestion_control and, for users other than "
+            "root, tcp_allowed_congestion_control beside it"
+        ) from error

@@ -1,0 +1,36 @@
+"""The ZeroMQ options both ends share: bounded queues, bounded lingering, dead peers noticed.
+
+Dead peers are found by TCP keepalive and TCP_USER_TIMEOUT, not by ZMTP heartbeats. A heartbeat
+waits in the same TCP stream as the data, and only a whole message counts as a sign of life: on a
+slow link a 5 MB upload that goes well would be cut off by its own heartbeat. The kernel counts
+acknowledged segments instead.
+
+Security (CURVE, ZAP) belongs in here too, before the socket is bound or connected.
+"""
+
+from __future__ import annotations
+
+import zmq
+
+ZERO_COPY_BYTES = 65_536
+"""From this size a frame is sent and received without a copy."""
+LINGER_MS = 1000
+HIGH_WATER_MARK = 10
+_PEER_TIMEOUT_MS = 30_000
+
+
+def bounded_socket(
+    context: zmq.Context[zmq.Socket[bytes]], socket_type: int, max_frame_bytes: int
+) -> zmq.Socket[bytes]:
+    """A socket with every bound set; the caller binds or connects it."""
+    socket = context.socket(socket_type)
+    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.MAXMSGSIZE, max_frame_bytes)
+    socket.setsockopt(zmq.LINGER, LINGER_MS)
+    socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_IDLE, 10)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_INTVL, 5)
+    socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 4)
+    socket.setsockopt(zmq.TCP_MAXRT, _PEER_TIMEOUT_MS)
+    return socket
