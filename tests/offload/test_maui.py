@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import networkx as nx
 import numpy as np
@@ -82,6 +84,16 @@ def test_worked_example_latency_and_weights():
 def test_worked_example_group_with_a_pinned_member_stays_local():
     graph = replace(_photo_app(), groups=(frozenset({"detect", "show"}),))
     assert _on_edge(minimise_energy(graph)) == {"classify"}
+
+
+def test_the_code_of_the_documentation_runs_and_gives_its_numbers(capsys):
+    page = Path(__file__).parents[2] / "docs" / "models-maui.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    scope: dict = {}
+    exec(compile(code, str(page), "exec"), scope)
+    assert scope["graph"] == _photo_app()
+    assert scope["solution"].joules == pytest.approx(2.4)
+    assert capsys.readouterr().out.startswith("optimal 2.4")
 
 
 @pytest.mark.parametrize("bound", [4.0, 0.0, -1.0, -INFINITY])
@@ -225,6 +237,30 @@ def test_microseconds_and_hours_in_one_graph(spread):
         time_bound, energy_bound = (_bound(rng, amounts) for amounts in all_costs)
         _assert_equals_brute_force(graph, (0, 1), time_bound, INFINITY)
         _assert_equals_brute_force(graph, (1, 0), INFINITY, energy_bound)
+
+
+def test_savings_too_small_for_the_solver_still_count():
+    """HiGHS drops entries below 1e-9 of the largest; `a` alone saves enough, and costs least."""
+    graph = CallGraph(
+        (
+            Method("a", 1.0, 2.0, 1.3e-6),
+            Method("b", 1.0, 3.0, 0.9e-6),
+            Method("c", 1.0, 4.0, 3.5e-6),
+        ),
+        (Call("b", "c", 0.0, 1526.0),),
+    )
+    solution = minimise_latency(graph, energy_bound_j=graph.all_local().joules - 0.8e-6)
+    assert _on_edge(solution) == {"a"}
+    assert solution.seconds == 4.0
+
+
+def test_the_tolerance_at_the_bound_is_of_the_bound_not_of_what_can_be_chosen():
+    """The bound is missed by half its tolerance: nanoseconds of an hour, beside microseconds."""
+    graph = CallGraph(
+        (Method("hour", 3600.0, 1.0, 1.0, remoteable=False), Method("tiny", 2e-6, 1e-6, 1.0))
+    )
+    solution = minimise_energy(graph, (3600 + 1e-6) * (1 - 0.5 * ROUNDING))
+    assert _on_edge(solution) == {"tiny"}
 
 
 def test_equal_a_minimum_cut_where_there_is_no_bound():
