@@ -18,7 +18,8 @@ class ServerConfig:
         workers: worker processes, one task at a time each.
         queue: tasks that may wait; one more is answered BUSY.
         max_message_bytes: largest payload taken, and largest answer sent.
-        max_task_s: a task is killed after this long, or earlier when its client's budget ends.
+        max_task_s: a task may run this long, or until its client's budget ends.
+        overrun_grace_s: a task past that is answered at once, and killed this much later.
         grace_s: on SIGTERM, time for running tasks to end.
         log_level: what is logged to stderr.
     """
@@ -29,6 +30,7 @@ class ServerConfig:
     queue: int = 16
     max_message_bytes: int = 16 * 2**20
     max_task_s: float = 60.0
+    overrun_grace_s: float = 2.0
     grace_s: float = 5.0
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 
@@ -44,6 +46,7 @@ class ServerConfig:
             ("queue", self.queue, 0, 10_000),
             ("max_message_bytes", self.max_message_bytes, 1, 2**30),
             ("max_task_s", self.max_task_s, 0.001, 3600),
+            ("overrun_grace_s", self.overrun_grace_s, 0, 3600),
             ("grace_s", self.grace_s, 0, 3600),
         )
         for name, value, low, high in bounds:

@@ -71,20 +71,35 @@ class Kill:
 Instruction: TypeAlias = Start | Answer | Kill
 
 
+@dataclass(slots=True)
+class _Running:
+    """A job on a worker; ``job`` is None once it has been answered without a result."""
+
+    job: Job | None
+    overrun_s: float
+    kill_s: float
+
+
 class Dispatcher:
     """A bounded first-in-first-out queue in front of workers that run one job each.
+
+    A job that overruns is answered at once, but its worker is killed only ``overrun_grace_s``
+    later: a kill throws away the models the worker has loaded, and with a short budget the next
+    job would then spend that budget on loading them again.
 
     Args:
         queue_limit: jobs that may wait while every worker is busy.
         max_task_s: longest a job may run, whatever its budget.
+        overrun_grace_s: time past its budget until the worker of a job is killed.
     """
 
-    def __init__(self, queue_limit: int, max_task_s: float) -> None:
+    def __init__(self, queue_limit: int, max_task_s: float, overrun_grace_s: float) -> None:
         self._queue_limit = queue_limit
         self._max_task_s = max_task_s
+        self._overrun_grace_s = overrun_grace_s
         self._queue: deque[Job] = deque()
         self._idle: deque[int] = deque()
-        self._running: dict[int, tuple[Job, float]] = {}  # worker -> job, when it is killed
+        self._running: dict[int, _Running] = {}
         self._draining = False
         self._grace_ends_s: float | None = None
 
@@ -111,12 +126,13 @@ class Dispatcher:
     @property
     def drained(self) -> bool:
         """Draining, and every job has been answered."""
-        return self._draining and not self._running and not self._queue
+        owed = any(run.job is not None for run in self._running.values())
+        return self._draining and not owed and not self._queue
 
     def admit(self, job: Job, now_s: float) -> list[Instruction]:
         """A request came in."""
         if self._draining:
-            return [_refuse(job, ErrorCode.SHUTTING_DOWN, "the server is shutting down")]
+            return [_shutting_down(job)]
         if now_s >= job.deadline_s:
             return [_expired(job)]
         self._queue.append(job)
@@ -129,16 +145,17 @@ class Dispatcher:
 
     def worker_ready(self, worker: int, now_s: float) -> list[Instruction]:
         """A worker has started and waits for its first job."""
-        self._idle.append(worker)
+        self._idle.appendleft(worker)  # last in turn: the others have their models loaded
         return self._fill(now_s)
 
     def worker_result(self, worker: int, result: TaskResult, now_s: float) -> list[Instruction]:
         """A worker finished its job; one that was killed meanwhile is not heard any more."""
         if worker not in self._running:
             return []
-        job, _ = self._running.pop(worker)
+        job = self._running.pop(worker).job
         self._idle.append(worker)
-        return [Answer(job, result), *self._fill(now_s)]
+        answer = [] if job is None else [Answer(job, result)]
+        return [*answer, *self._fill(now_s)]
 
     def worker_gone(self, worker: int) -> list[Instruction]:
         """A worker's process has ended. Its job is answered, and never tried again here."""
@@ -146,7 +163,9 @@ class Dispatcher:
             self._idle.remove(worker)
         if worker not in self._running:
             return []
-        job, _ = self._running.pop(worker)
+        job = self._running.pop(worker).job
+        if job is None:
+            return []
         return [_refuse(job, ErrorCode.WORKER_DIED, "the task's worker process died")]
 
     def tick(self, now_s: float) -> list[Instruction]:
@@ -156,33 +175,34 @@ class Dispatcher:
             self._queue.remove(job)
             instructions.append(_expired(job))
         grace_over = self._grace_ends_s is not None and now_s >= self._grace_ends_s
-        for worker, (job, kill_at_s) in list(self._running.items()):
-            if now_s >= kill_at_s:
-                refusal = _refuse(job, ErrorCode.OVERRUN, "the task ran past its budget")
-            elif grace_over:
-                refusal = _refuse(job, ErrorCode.SHUTTING_DOWN, "the server is shutting down")
-            else:
+        for worker, run in list(self._running.items()):
+            if run.job is not None and now_s >= run.overrun_s:
+                message = "the task ran past its budget"
+                instructions.append(_refuse(run.job, ErrorCode.OVERRUN, message))
+                run.job = None
+            if now_s < run.kill_s and not grace_over:
                 continue
+            if run.job is not None:
+                instructions.append(_shutting_down(run.job))
             del self._running[worker]
-            instructions += [Kill(worker), refusal]
+            instructions.append(Kill(worker))
         return instructions
 
     def drain(self, now_s: float, grace_s: float) -> list[Instruction]:
-        """Admit no more, answer what waits, give what runs ``grace_s``. A second call may shorten
-        that."""
+        """Admit no more, answer what waits, give what runs ``grace_s``; again: shorten that."""
         self._draining = True
         ends_s = now_s + grace_s
         if self._grace_ends_s is None or ends_s < self._grace_ends_s:
             self._grace_ends_s = ends_s
         waiting, self._queue = self._queue, deque()
-        return [
-            _refuse(job, ErrorCode.SHUTTING_DOWN, "the server is shutting down") for job in waiting
-        ]
+        return [_shutting_down(job) for job in waiting]
 
     def next_tick_s(self) -> float | None:
         """When :meth:`tick` will next have something to do; None: only an event can change that."""
         times = [job.deadline_s for job in self._queue]
-        times += [kill_at_s for _, kill_at_s in self._running.values()]
+        times += [
+            run.kill_s if run.job is None else run.overrun_s for run in self._running.values()
+        ]
         if self._grace_ends_s is not None and self._running:
             times.append(self._grace_ends_s)
         return min(times, default=None)
@@ -195,8 +215,9 @@ class Dispatcher:
             if now_s >= job.deadline_s:
                 instructions.append(_expired(job))
                 continue
-            worker = self._idle.popleft()
-            self._running[worker] = (job, min(job.deadline_s, now_s + self._max_task_s))
+            worker = self._idle.pop()  # the one used last has the most of its models loaded
+            overrun_s = min(job.deadline_s, now_s + self._max_task_s)
+            self._running[worker] = _Running(job, overrun_s, overrun_s + self._overrun_grace_s)
             instructions.append(Start(worker, job))
         return instructions
 
@@ -207,3 +228,7 @@ def _refuse(job: Job, code: ErrorCode, message: str) -> Answer:
 
 def _expired(job: Job) -> Answer:
     return _refuse(job, ErrorCode.EXPIRED, "the client's budget ended before the task could start")
+
+
+def _shutting_down(job: Job) -> Answer:
+    return _refuse(job, ErrorCode.SHUTTING_DOWN, "the server is shutting down")

@@ -67,7 +67,7 @@ class EdgeServer:
     def __init__(self, config: ServerConfig, *, run_task: RunTask = task_registry.run_task) -> None:
         self._config = config
         self._pool = WorkerPool(run_task)
-        self._dispatcher = Dispatcher(config.queue, config.max_task_s)
+        self._dispatcher = Dispatcher(config.queue, config.max_task_s, config.overrun_grace_s)
         self._clock_name = clock_name()
         self._counts: Counter[str] = Counter()
         self._received = self._replaced = self._undeliverable = 0
