@@ -1,0 +1,67 @@
+"""Real servers on random ports, and a check that each test leaves nothing behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+from running_edge_server import RunningServer, children, open_descriptors, wait_until
+
+from edge_server.client import EdgeClient
+from edge_server.config import ServerConfig
+
+
+@pytest.fixture(scope="session")
+def _pyzmq_warm() -> None:
+    """Have pyzmq open what it keeps open for good (its thread for frames sent without a copy)."""
+    with zmq.Context() as context, context.socket(zmq.PAIR) as a, context.socket(zmq.PAIR) as b:
+        a.bind("inproc://warm")
+        b.connect("inproc://warm")
+        a.send(bytes(100_000), copy=False)
+        b.recv()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(_pyzmq_warm: None) -> Iterator[None]:
+    processes, descriptors, threads = children(), open_descriptors(), threading.active_count()
+    yield
+    assert wait_until(lambda: children() <= processes, 3), children() - processes
+    assert wait_until(lambda: open_descriptors() <= descriptors, 3), (
+        open_descriptors() - descriptors
+    )
+    assert threading.active_count() <= threads
+
+
+StartServer = Callable[..., RunningServer]
+Connect = Callable[..., EdgeClient]
+
+
+@pytest.fixture
+def start_server() -> Iterator[StartServer]:
+    """Start servers with the tests' tasks; keywords are those of ServerConfig."""
+    started: list[RunningServer] = []
+
+    def start(**settings: object) -> RunningServer:
+        config = ServerConfig(**{"port": 0, "workers": 1, **settings})  # type: ignore[arg-type]
+        started.append(RunningServer(config))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Make clients that are closed with the test."""
+    clients: list[EdgeClient] = []
+
+    def make(port: int, **settings: object) -> EdgeClient:
+        clients.append(EdgeClient(port=port, **settings))  # type: ignore[arg-type]
+        return clients[-1]
+
+    yield make
+    for client in clients:
+        client.close()

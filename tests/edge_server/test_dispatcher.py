@@ -1,0 +1,186 @@
+"""The server's rules, tested without a socket, a process or a clock."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from edge_server.dispatcher import Answer, Dispatcher, Job, Kill, Start, TaskResult
+
+
+def job(number: int = 1, deadline_s: float = 100.0) -> Job:
+    return Job(b"peer", number, "echo", b"", 0.0, deadline_s)
+
+
+def codes(instructions: list) -> list:
+    return [
+        (i.job.request_id, i.result.code and i.result.code.value)
+        for i in instructions
+        if isinstance(i, Answer)
+    ]
+
+
+def started(instructions: list) -> list:
+    return [(i.worker, i.job.request_id) for i in instructions if isinstance(i, Start)]
+
+
+@pytest.fixture
+def one_worker() -> Dispatcher:
+    dispatcher = Dispatcher(queue_limit=2, max_task_s=10.0, overrun_grace_s=1.0)
+    dispatcher.worker_ready(0, 0.0)
+    return dispatcher
+
+
+def test_first_in_first_out_and_busy_when_the_queue_is_full(one_worker):
+    assert started(one_worker.admit(job(1), 0.0)) == [(0, 1)]
+    assert one_worker.admit(job(2), 0.0) == []
+    assert one_worker.admit(job(3), 0.0) == []
+    assert codes(one_worker.admit(job(4), 0.0)) == [(4, "busy")]
+    assert (one_worker.busy, one_worker.queued) == (1, 2)
+    done = one_worker.worker_result(0, TaskResult(b"out"), 1.0)
+    assert codes(done) == [(1, None)]
+    assert started(done) == [(0, 2)]
+
+
+def test_no_queue_at_all_still_runs_what_a_worker_is_free_for():
+    dispatcher = Dispatcher(0, 10.0, 1.0)
+    dispatcher.worker_ready(0, 0.0)
+    assert started(dispatcher.admit(job(1), 0.0)) == [(0, 1)]
+    assert codes(dispatcher.admit(job(2), 0.0)) == [(2, "busy")]
+
+
+def test_the_worker_used_last_is_used_next_and_a_new_one_comes_last():
+    dispatcher = Dispatcher(2, 10.0, 1.0)
+    for worker in (0, 1):
+        dispatcher.worker_ready(worker, 0.0)
+    ((first, _),) = started(dispatcher.admit(job(1), 0.0))
+    dispatcher.worker_result(first, TaskResult(), 0.1)
+    dispatcher.worker_ready(2, 0.2)
+    assert started(dispatcher.admit(job(2), 0.3)) == [(first, 2)]
+
+
+def test_expired_jobs_never_start(one_worker):
+    assert codes(one_worker.admit(job(1, deadline_s=5.0), 5.0)) == [(1, "expired")]
+    one_worker.admit(job(2), 0.0)
+    one_worker.admit(job(3, deadline_s=3.0), 0.0)
+    assert one_worker.next_tick_s() == 3.0
+    assert codes(one_worker.tick(2.9)) == []
+    assert codes(one_worker.tick(3.0)) == [(3, "expired")]
+    one_worker.admit(job(4, deadline_s=4.0), 3.5)
+    done = one_worker.worker_result(0, TaskResult(), 4.5)  # no tick came between
+    assert codes(done) == [(2, None), (4, "expired")]
+    assert started(done) == []
+
+
+def test_an_overrun_is_answered_at_once_and_killed_after_the_grace(one_worker):
+    one_worker.admit(job(1, deadline_s=2.0), 0.0)
+    assert one_worker.next_tick_s() == 2.0
+    assert codes(one_worker.tick(2.0)) == [(1, "overrun")]
+    assert one_worker.next_tick_s() == 3.0
+    assert one_worker.tick(2.9) == []
+    assert one_worker.tick(3.0) == [Kill(0)]
+    assert one_worker.worker_result(0, TaskResult(b"late"), 3.1) == []
+    assert one_worker.worker_gone(0) == []
+    assert one_worker.ready == 0
+
+
+def test_an_overrun_that_ends_in_its_grace_keeps_its_worker(one_worker):
+    one_worker.admit(job(1, deadline_s=2.0), 0.0)
+    one_worker.tick(2.0)
+    one_worker.admit(job(2), 2.1)
+    done = one_worker.worker_result(0, TaskResult(b"late"), 2.5)
+    assert codes(done) == []  # answered already
+    assert started(done) == [(0, 2)]
+
+
+def test_no_budget_is_longer_than_the_servers_own_limit(one_worker):
+    one_worker.admit(job(1, deadline_s=3000.0), 5.0)
+    assert one_worker.next_tick_s() == 15.0
+    assert codes(one_worker.tick(15.0)) == [(1, "overrun")]
+
+
+def test_a_dead_workers_job_is_answered_and_not_tried_again(one_worker):
+    one_worker.admit(job(1), 0.0)
+    one_worker.admit(job(2), 0.0)
+    gone = one_worker.worker_gone(0)
+    assert codes(gone) == [(1, "worker_died")]
+    assert started(gone) == []
+    assert started(one_worker.worker_ready(1, 1.0)) == [(1, 2)]
+
+
+def test_an_idle_worker_that_dies_gets_no_job(one_worker):
+    assert one_worker.worker_gone(0) == []
+    assert one_worker.admit(job(1), 0.0) == []
+    assert one_worker.queued == 1
+
+
+def test_draining_answers_what_waits_and_lets_end_what_runs(one_worker):
+    one_worker.admit(job(1), 0.0)
+    one_worker.admit(job(2), 0.0)
+    assert codes(one_worker.drain(1.0, grace_s=5.0)) == [(2, "shutting_down")]
+    assert codes(one_worker.admit(job(3), 1.5)) == [(3, "shutting_down")]
+    assert not one_worker.drained
+    assert codes(one_worker.worker_result(0, TaskResult(), 2.0)) == [(1, None)]
+    assert one_worker.drained
+
+
+def test_the_grace_period_ends_and_a_second_drain_shortens_it(one_worker):
+    one_worker.admit(job(1), 0.0)
+    one_worker.drain(1.0, grace_s=5.0)
+    assert one_worker.next_tick_s() == 6.0
+    assert one_worker.tick(5.9) == []
+    one_worker.drain(2.0, grace_s=0.0)
+    instructions = one_worker.tick(2.0)
+    assert codes(instructions) == [(1, "shutting_down")]
+    assert Kill(0) in instructions
+    assert one_worker.drained
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_whatever_happens_each_job_is_answered_exactly_once(seed):
+    """A random life of a server; the books are kept outside of the dispatcher."""
+    rng = random.Random(seed)
+    dispatcher = Dispatcher(queue_limit=3, max_task_s=4.0, overrun_grace_s=0.5)
+    answers: Counter[int] = Counter()
+    running: dict[int, int] = {}
+    living: set[int] = set()
+    now_s, workers, jobs = 0.0, 0, 0
+
+    def act(instructions: list) -> None:
+        for instruction in instructions:
+            if isinstance(instruction, Answer):
+                answers[instruction.job.request_id] += 1
+            elif isinstance(instruction, Start):
+                assert instruction.worker in living
+                assert instruction.worker not in running
+                running[instruction.worker] = instruction.job.request_id
+            else:
+                assert instruction.worker in running
+
+    for _ in range(300):
+        now_s += rng.random()
+        event = rng.choice(["admit", "admit", "ready", "result", "gone", "tick"])
+        if event == "admit":
+            jobs += 1
+            act(dispatcher.admit(job(jobs, now_s + rng.uniform(0, 8)), now_s))
+        elif event == "ready" and len(living) < 3:
+            living.add(workers)
+            act(dispatcher.worker_ready(workers, now_s))
+            workers += 1
+        elif event == "result" and running:
+            worker = rng.choice(sorted(running))
+            del running[worker]
+            act(dispatcher.worker_result(worker, TaskResult(), now_s))
+        elif event == "gone" and living:
+            worker = rng.choice(sorted(living))
+            living.remove(worker)
+            running.pop(worker, None)
+            act(dispatcher.worker_gone(worker))
+        elif event == "tick":
+            act(dispatcher.tick(now_s))
+    act(dispatcher.drain(now_s, 1.0))
+    act(dispatcher.tick(now_s + 1.0))
+    assert dispatcher.drained
+    assert answers == Counter(range(1, jobs + 1))
