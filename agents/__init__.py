@@ -1,1 +1,1 @@
-"""TBD"""
+"""Policies, their training, and their evaluation in simulation."""

@@ -16,6 +16,11 @@ class Policy(Protocol):
         """The name under which results list it."""
         ...
 
+    @property
+    def sees_truth(self) -> bool:
+        """True for an oracle: it is given the true state instead of what the device measured."""
+        ...
+
     def decide(self, context: DecisionContext) -> IntArray | Any:
         """Place every task of ``context``.
 

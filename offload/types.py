@@ -180,12 +180,23 @@ class EdgeState:
 
 
 @dataclass(frozen=True, slots=True)
+class Transfer:
+    """Seconds to move a task's input up and its output down."""
+
+    upload_s: Quantity
+    download_s: Quantity
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionContext:
     """All that a policy may look at to place one task (or a batch of tasks).
 
     Attributes:
         reference_s: all-local seconds of this task, the unit of the time part of the cost.
         reference_j: all-local joules of this task, the unit of the energy part.
+        congestion_control: TCP congestion control of the connection, for the link model.
+        moved: seconds of the two transfers where they are known (measured, or predicted before);
+            None: the link model predicts them from ``link``.
     """
 
     link: LinkState
@@ -194,6 +205,8 @@ class DecisionContext:
     edge: EdgeState
     reference_s: Quantity
     reference_j: Quantity
+    congestion_control: str = "cubic"
+    moved: Transfer | None = None
 
 
 @dataclass(frozen=True, slots=True)

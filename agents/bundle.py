@@ -1,0 +1,214 @@
+"""A trained policy as weights and JSON: runs with NumPy alone, holds no code, no pickle.
+
+A bundle is a folder:
+
+- ``policy.json``: format, algorithm, objective, feature names, shapes and activation of the
+  network, threshold rules tuned on the same training data, and where it came from.
+- ``weights.npz``: arrays ``weight_0, bias_0, weight_1, ...``, float32, shapes (out, in) and (out,).
+
+The network is a multilayer perceptron from the observation (N_FEATURES,) to two scores; the higher
+score wins, the device on a tie.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from offload.errors import BundleError
+from offload.features import FEATURE_NAMES, encode
+from offload.types import DecisionContext, FloatArray, IntArray, Objective
+
+FORMAT = 1
+ACTIVATIONS = ("relu", "tanh")
+MAX_WEIGHTS_BYTES = 64 << 20
+_JSON_NAME = "policy.json"
+_WEIGHTS_NAME = "weights.npz"
+
+Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class PolicyBundle:
+    """A network with all that is needed to use it.
+
+    Attributes:
+        algorithm: lower-case name, e.g. ``"ppo"``; also the policy's name in results.
+        objective: what it was trained to minimise.
+        activation: between the layers.
+        layers: (weight, bias) pairs, weight of shape (out, in).
+        thresholds: rules tuned on the same training data, as dictionaries.
+        provenance: seed, steps, versions, command: for people, not read back by code.
+    """
+
+    algorithm: str
+    objective: Objective
+    activation: str
+    layers: tuple[Layer, ...]
+    thresholds: tuple[dict[str, Any], ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise BundleError(f"activation {self.activation!r} is not one of {ACTIVATIONS}")
+        if not self.layers:
+            raise BundleError("the bundle holds no layer")
+        width = len(FEATURE_NAMES)
+        for index, (weight, bias) in enumerate(self.layers):
+            if weight.ndim != 2 or weight.shape[1] != width or bias.shape != weight.shape[:1]:
+                raise BundleError(
+                    f"layer {index}: weight {weight.shape} and bias {bias.shape} do not fit an "
+                    f"input of {width}"
+                )
+            if not (np.isfinite(weight).all() and np.isfinite(bias).all()):
+                raise BundleError(f"layer {index} holds a value that is not finite")
+            width = weight.shape[0]
+        if width != 2:
+            raise BundleError(f"the last layer gives {width} scores; it must give 2")
+
+    def save(self, folder: Path) -> None:
+        """Write the bundle; each file appears whole or not at all."""
+        folder.mkdir(parents=True, exist_ok=True)
+        arrays = {}
+        for index, (weight, bias) in enumerate(self.layers):
+            arrays[f"weight_{index}"] = weight
+            arrays[f"bias_{index}"] = bias
+        description = {
+            "format": FORMAT,
+            "algorithm": self.algorithm,
+            "objective": str(self.objective),
+            "features": list(FEATURE_NAMES),
+            "activation": self.activation,
+            "layers": [list(weight.shape) for weight, _ in self.layers],
+            "thresholds": list(self.thresholds),
+            "provenance": self.provenance,
+        }
+        partial = folder / f".{_WEIGHTS_NAME}.{os.getpid()}"
+        with partial.open("wb") as file:
+            np.savez(file, **arrays)
+        partial.replace(folder / _WEIGHTS_NAME)
+        partial = folder / f".{_JSON_NAME}.{os.getpid()}"
+        partial.write_text(json.dumps(description, indent=2) + "\n")
+        partial.replace(folder / _JSON_NAME)
+
+
+def load_bundle(folder: Path) -> PolicyBundle:
+    """Read a bundle and check all of it.
+
+    Raises:
+        BundleError: missing, damaged, of another format, or made for other features.
+    """
+    description = _read_description(folder / _JSON_NAME)
+    try:
+        shapes = [(int(out), int(inp)) for out, inp in description["layers"]]
+        algorithm = str(description["algorithm"])
+        objective = Objective(description["objective"])
+        activation = str(description["activation"])
+        thresholds = tuple(dict(rule) for rule in description["thresholds"])
+        provenance = dict(description["provenance"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder / _JSON_NAME} is damaged: {error!r}; train again") from error
+    layers = _read_weights(folder / _WEIGHTS_NAME, shapes)
+    return PolicyBundle(algorithm, objective, activation, layers, thresholds, provenance)
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        description = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise BundleError(f"no policy bundle at {path.parent}; make one: python train.py") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError(f"{path} cannot be read: {error}; train again") from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise BundleError(f"{path} is not of format {FORMAT}; train again with this version")
+    if description.get("features") != list(FEATURE_NAMES):
+        raise BundleError(f"{path} was made for other features; train again with this version")
+    return description
+
+
+def _read_weights(path: Path, shapes: list[tuple[int, int]]) -> tuple[Layer, ...]:
+    try:
+        if path.stat().st_size > MAX_WEIGHTS_BYTES:
+            raise BundleError(f"{path} is larger than {MAX_WEIGHTS_BYTES} bytes; not a policy")
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except FileNotFoundError:
+        raise BundleError(f"{path} is missing; train again") from None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleError(f"{path} is damaged: {error}; train again") from error
+    layers = []
+    for index, shape in enumerate(shapes):
+        try:
+            weight, bias = arrays[f"weight_{index}"], arrays[f"bias_{index}"]
+        except KeyError as error:
+            raise BundleError(f"{path} lacks {error}; train again") from None
+        if weight.shape != shape or weight.dtype != np.float32 or bias.dtype != np.float32:
+            raise BundleError(f"{path}: layer {index} is not as {_JSON_NAME} says; train again")
+        layers.append((weight, bias))
+    return tuple(layers)
+
+
+class BundlePolicy:
+    """Runs a bundle.
+
+    Args:
+        bundle: the network.
+        name: its name in results; by default the algorithm's.
+    """
+
+    sees_truth = False
+
+    def __init__(self, bundle: PolicyBundle, name: str | None = None) -> None:
+        self.bundle = bundle
+        self.objective = bundle.objective
+        self.name = name or bundle.algorithm
+        self._tanh = bundle.activation == "tanh"
+        # Column-major copies: dot(x, W) then reads memory in order, for one row and for many.
+        self._layers = [
+            (np.ascontiguousarray(weight.T), bias, np.empty(len(bias), dtype=np.float32))
+            for weight, bias in bundle.layers
+        ]
+
+    def act(self, observation: FloatArray) -> int:
+        """Decide on one observation, shape (N_FEATURES,), float32, without allocating."""
+        x = observation
+        last = len(self._layers) - 1
+        for index, (weight, bias, out) in enumerate(self._layers):
+            np.dot(x, weight, out=out)
+            np.add(out, bias, out=out)
+            if index < last:
+                if self._tanh:
+                    np.tanh(out, out=out)
+                else:
+                    np.maximum(out, 0.0, out=out)
+            x = out
+        return 1 if x[1] > x[0] else 0
+
+    def act_batch(self, observations: FloatArray) -> IntArray:
+        """Decide on many observations, shape (n, N_FEATURES); returns int8 of shape (n,)."""
+        scores = self.scores(observations)
+        return (scores[:, 1] > scores[:, 0]).astype(np.int8)
+
+    def scores(self, observations: FloatArray) -> FloatArray:
+        """The two scores of each observation, shape (n, 2)."""
+        x = np.asarray(observations, dtype=np.float32)
+        last = len(self._layers) - 1
+        for index, (weight, bias, _) in enumerate(self._layers):
+            x = x @ weight + bias
+            if index < last:
+                x = np.tanh(x) if self._tanh else np.maximum(x, 0.0)
+        return x
+
+    def decide(self, context: DecisionContext) -> IntArray:
+        """See :class:`offload.interfaces.Policy`."""
+        observation = encode(context, self.objective)
+        if observation.ndim == 1:
+            return np.asarray(self.act(observation), dtype=np.int8)
+        return self.act_batch(observation)

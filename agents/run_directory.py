@@ -1,0 +1,134 @@
+"""The folder each run writes: settings, where it came from, curve, model, bundle."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from offload.errors import ConfigError
+
+RUNS = Path("runs")
+CONFIG_NAME = "config.json"
+ORIGIN_NAME = "origin.json"
+STATUS_NAME = "status.json"
+CURVE_NAME = "curve.csv"
+MODEL_NAME = "model.zip"
+BUNDLE_NAME = "bundle"
+TENSORBOARD_NAME = "tensorboard"
+
+_PACKAGES = ("gymnasium", "stable-baselines3", "torch", "numpy", "scipy", "pyzmq", "onnxruntime")
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON so that the file appears whole or not at all."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(json.dumps(data, indent=2) + "\n")
+    partial.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        ConfigError: missing, not JSON, or no object.
+    """
+    try:
+        data = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path} does not hold a JSON object")
+    return data
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder for results.
+
+    Raises:
+        ConfigError: it cannot be made or written to; the message names the way out.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        probe = path / f".write-test.{os.getpid()}"
+        probe.write_text("")
+        probe.unlink()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to {path}: {error.strerror}; name another folder with --out"
+        ) from error
+    return path
+
+
+def new_run_folder(root: Path, label: str) -> Path:
+    """Make ``root/<time>-<label>``; a number is added if two runs start in one second."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    make_folder(root)
+    for attempt in range(100):
+        suffix = f"-{attempt}" if attempt else ""
+        path = root / f"{stamp}-{label}{suffix}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise ConfigError(f"{root} holds a hundred runs of this second")
+
+
+def origin() -> dict[str, Any]:
+    """Where a result comes from: command, commit, versions, machine."""
+    return {
+        "command": shlex.join([Path(sys.executable).name, *sys.argv]),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "cores": os.cpu_count(),
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    """The commit of the code, with ``+changes`` if the tree differs from it; None outside git."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, timeout=10, check=True
+        )
+        return done.stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return commit + ("+changes" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def newest_run(root: Path, algorithm: str, objective: str) -> Path | None:
+    """The newest run under ``root`` of that algorithm and objective that has a bundle."""
+    if not root.is_dir():
+        return None
+    for path in sorted(root.iterdir(), reverse=True):
+        if not (path / BUNDLE_NAME / "policy.json").is_file():
+            continue
+        description = read_json(path / BUNDLE_NAME / "policy.json")
+        if (description.get("algorithm"), description.get("objective")) == (algorithm, objective):
+            return path
+    return None

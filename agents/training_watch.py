@@ -1,0 +1,161 @@
+"""Watches a training: progress bar, TensorBoard scalars, checks on validation scenarios."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from tqdm import tqdm
+
+from agents.bundle import BundlePolicy, Layer, PolicyBundle
+from agents.export import network_layers
+from agents.maui_policy import MauiPolicy
+from agents.rollout import roll_out
+from agents.thresholds import ThresholdPolicy
+from envs.batched import BatchedOffloadVecEnv
+from envs.scenario import draw_scenario
+from envs.streams import Purpose, stream
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+    from agents.training import TrainConfig
+
+CHECKS = 40
+"""Checks in one training."""
+VALIDATION_LANES = 256
+
+
+@dataclass(frozen=True)
+class _Best:
+    """The weights with the least validation cost so far."""
+
+    cost: float
+    accuracy: float
+    step: int
+    layers: tuple[Layer, ...]
+    activation: str
+    archive: bytes
+
+
+class TrainingWatch(BaseCallback):
+    """Called by stable-baselines3 at each step of training.
+
+    TensorBoard gets ``offload/*`` from the training episodes (exploring) and ``validation/*``
+    from the greedy policy on scenarios it never trains on.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        env: BatchedOffloadVecEnv,
+        folder: Path,
+        thresholds: list[ThresholdPolicy],
+        progress: bool | None,
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.env = env
+        self.folder = folder
+        self.curve: list[dict[str, float]] = []
+        self._best: _Best | None = None
+        self._scenario = draw_scenario(
+            stream(Purpose.VALIDATE, 0), config.env, env.table, VALIDATION_LANES
+        )
+        truth = MauiPolicy(config.env.objective, sees_truth=True)
+        self._true_cost = float(self._play(truth).cost.mean())
+        self._static_cost = min(float(self._play(rule).cost.mean()) for rule in thresholds)
+        disable = None if progress is None else not progress
+        self._bar = tqdm(total=config.total_steps, unit=" steps", unit_scale=True, disable=disable)
+        self._interval = max(config.total_steps // CHECKS, 1)
+        self._next_check = self._interval
+        self._start = time.perf_counter()
+        self._sums = np.zeros(5)
+
+    def _play(self, policy: BundlePolicy | MauiPolicy | ThresholdPolicy):  # type: ignore[no-untyped-def]
+        return roll_out(policy, self._scenario, self.config.env)
+
+    def _on_step(self) -> bool:
+        result = self.env.last_result
+        if result is not None:
+            actions = self.env.last_actions
+            self._sums += (
+                len(actions),
+                float((actions == result.optimum).sum()),
+                float(result.regret.sum()),
+                float(actions.sum()),
+                float(result.cost.sum()),
+            )
+        self._bar.update(self.training_env.num_envs)
+        if self.num_timesteps >= self._next_check:
+            self._next_check = self.num_timesteps + self._interval
+            self.check(self.model)
+        return True
+
+    def check(self, model: BaseAlgorithm) -> None:
+        """Play the validation scenarios, log, and keep the weights if they are the best."""
+        layers, activation = network_layers(model)
+        objective = self.config.env.objective
+        played = self._play(
+            BundlePolicy(PolicyBundle(self.config.algo, objective, activation, layers))
+        )
+        cost = float(played.cost.mean())
+        accuracy = float((played.placement == played.optimum).mean())
+        row = {
+            "step": float(model.num_timesteps),
+            "seconds": time.perf_counter() - self._start,
+            "accuracy": accuracy,
+            "cost": cost,
+            "regret_maui_true": cost - self._true_cost,
+            "gap_closed": (self._static_cost - cost) / (self._static_cost - self._true_cost),
+            "offloaded": float(played.placement.mean()),
+        }
+        self.curve.append(row)
+        for name in ("accuracy", "cost", "regret_maui_true", "gap_closed", "offloaded"):
+            self.logger.record(f"validation/{name}", row[name])
+        self._log_training()
+        self.logger.dump(model.num_timesteps)
+        self._bar.set_postfix(accuracy=f"{accuracy:.1%}", cost=f"{cost:.3f}")
+        if self._best is None or cost < self._best.cost:
+            archive = io.BytesIO()
+            model.save(archive)
+            self._best = _Best(
+                cost, accuracy, model.num_timesteps, layers, activation, archive.getvalue()
+            )
+
+    def _log_training(self) -> None:
+        decisions = self._sums[0]
+        if decisions == 0:
+            return
+        episode = self.config.env.episode_tasks
+        self.logger.record("offload/return", -self._sums[4] / decisions * episode)
+        self.logger.record("offload/accuracy", self._sums[1] / decisions)
+        self.logger.record("offload/regret", self._sums[2] / decisions)
+        self.logger.record("offload/share_offloaded", self._sums[3] / decisions)
+        self._sums[:] = 0.0
+
+    @property
+    def best(self) -> _Best:
+        """The weights with the least validation cost."""
+        if self._best is None:
+            raise RuntimeError("no check has been made yet")
+        return self._best
+
+    def save_best_model(self, path: Path) -> None:
+        """Write the best weights as a stable-baselines3 archive."""
+        partial = path.with_name(f".{path.name}.partial")
+        partial.write_bytes(self.best.archive)
+        partial.replace(path)
+
+    def seconds_to(self, accuracy: float) -> float | None:
+        """Seconds of training until the first check at that accuracy; None: not reached."""
+        return next((row["seconds"] for row in self.curve if row["accuracy"] >= accuracy), None)
+
+    def close_bar(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.close()

@@ -1,0 +1,179 @@
+"""Settings of the simulated world. Unknown keys are errors; every bound is checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from offload.errors import ConfigError, UnknownNameError
+from offload.link_model import CONGESTION_CONTROLS
+from offload.link_profiles import PROFILES
+from offload.types import Objective
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class LinkProcessConfig:
+    """How the simulated link moves around its profile, and how well the device measures it.
+
+    Attributes:
+        rate_sigma: standard deviation of ln(rate / profile's rate), each direction its own.
+        rate_memory_s: time in which that deviation is forgotten (1/e).
+        rtt_sigma: standard deviation of ln(RTT / profile's RTT).
+        rtt_memory_s: time in which that deviation is forgotten.
+        disturbance_every_s: mean time between disturbances (handover, burst, outage).
+        disturbance_lasts_s: mean length of one.
+        transfer_sigma: standard deviation of ln(transfer seconds / model's): what the model of
+            a transfer cannot know.
+        estimate_age_s: mean age of the device's estimate (exponential).
+        rtt_noise, rate_noise, jitter_noise: standard deviation of ln(estimate / truth).
+        loss_probe_packets: packets from which the device estimates loss (binomial).
+    """
+
+    rate_sigma: float = 0.5
+    rate_memory_s: float = 15.0
+    rtt_sigma: float = 0.2
+    rtt_memory_s: float = 5.0
+    disturbance_every_s: float = 60.0
+    disturbance_lasts_s: float = 4.0
+    transfer_sigma: float = 0.1
+    estimate_age_s: float = 2.0
+    rtt_noise: float = 0.05
+    rate_noise: float = 0.15
+    jitter_noise: float = 0.2
+    loss_probe_packets: int = 100
+
+    def __post_init__(self) -> None:
+        for entry in fields(self):
+            value = getattr(self, entry.name)
+            _require(value >= 0, f"link.{entry.name} is {value}; it must be 0 or more")
+        for name in (
+            "rate_memory_s",
+            "rtt_memory_s",
+            "disturbance_every_s",
+            "disturbance_lasts_s",
+            "loss_probe_packets",
+        ):
+            _require(getattr(self, name) > 0, f"link.{name} must be above 0")
+
+
+@dataclass(frozen=True)
+class WorkloadConfig:
+    """Which tasks arrive, and when.
+
+    Attributes:
+        kinds: task kinds drawn from the profile table; empty: all of the table.
+        max_local_s: table rows slower than this on the device are left out.
+        mix_concentration: how even an episode's mix of tasks is (Dirichlet); small: few kinds.
+        load_low, load_high: share of the device's CPU that the episode's tasks would need if all
+            ran locally, drawn log-uniformly.
+        deadline_slack_low, deadline_slack_high: deadline in units of the predicted local seconds.
+        edge_busy_share_high: an episode's share of time in which others keep the edge busy, drawn
+            uniformly from 0 to this.
+        edge_queue_median_s, edge_queue_sigma: log-normal queueing at the edge while it is busy.
+        edge_memory_s: time in which the edge's state is forgotten.
+    """
+
+    kinds: tuple[str, ...] = ()
+    max_local_s: float = 60.0
+    mix_concentration: float = 0.3
+    load_low: float = 0.02
+    load_high: float = 0.8
+    deadline_slack_low: float = 1.5
+    deadline_slack_high: float = 5.0
+    edge_busy_share_high: float = 0.6
+    edge_queue_median_s: float = 0.3
+    edge_queue_sigma: float = 1.0
+    edge_memory_s: float = 20.0
+
+    def __post_init__(self) -> None:
+        _require(self.mix_concentration > 0, "workload.mix_concentration must be above 0")
+        _require(
+            0 < self.load_low <= self.load_high,
+            f"workload load range {self.load_low}..{self.load_high}: it must be above 0 and rise",
+        )
+        _require(
+            1.0 <= self.deadline_slack_low <= self.deadline_slack_high,
+            "workload deadline slack must be at least 1 and rise: "
+            f"{self.deadline_slack_low}..{self.deadline_slack_high}",
+        )
+        _require(
+            0 <= self.edge_busy_share_high < 1,
+            f"workload.edge_busy_share_high is {self.edge_busy_share_high}; it must be in [0, 1)",
+        )
+        _require(self.edge_queue_median_s > 0, "workload.edge_queue_median_s must be above 0")
+        _require(self.edge_memory_s > 0, "workload.edge_memory_s must be above 0")
+
+
+@dataclass(frozen=True)
+class EnvConfig:
+    """The whole environment.
+
+    Attributes:
+        objective: what the reward is minus the cost of.
+        profiles: link profiles an episode is drawn from, evenly.
+        episode_tasks: tasks, so decisions, in an episode.
+        congestion_control: TCP congestion control of the simulated connection.
+        cost_cap: no decision costs more than this many times the all-local cost. Without it one
+            absurd choice (34 MB over 0.3 Mbit/s) outweighs a thousand that matter, in training
+            and in every mean. Seconds and joules are never capped.
+        low_battery_share: share of episodes that start with less than 30 % charge.
+    """
+
+    objective: Objective = Objective.MIXED
+    profiles: tuple[str, ...] = tuple(PROFILES)
+    episode_tasks: int = 64
+    congestion_control: str = "cubic"
+    cost_cap: float = 10.0
+    low_battery_share: float = 0.25
+    link: LinkProcessConfig = field(default_factory=LinkProcessConfig)
+    workload: WorkloadConfig = field(default_factory=WorkloadConfig)
+
+    def __post_init__(self) -> None:
+        _require(len(self.profiles) > 0, "profiles is empty; name at least one")
+        for name in self.profiles:
+            if name not in PROFILES:
+                raise UnknownNameError("network profile", name, PROFILES)
+        if self.congestion_control not in CONGESTION_CONTROLS:
+            raise UnknownNameError(
+                "congestion control", self.congestion_control, CONGESTION_CONTROLS
+            )
+        _require(self.episode_tasks >= 1, "episode_tasks must be at least 1")
+        _require(self.cost_cap >= 1, "cost_cap must be at least 1, the cost of a local run")
+        _require(0 <= self.low_battery_share <= 1, "low_battery_share must be in [0, 1]")
+
+
+def config_from_dict(data: dict[str, Any]) -> EnvConfig:
+    """Build an EnvConfig from what :func:`dataclasses.asdict` made of one.
+
+    Raises:
+        ConfigError: unknown key (the nearest is suggested), wrong type or value out of bounds.
+    """
+
+    def build(cls: type, values: Any, where: str) -> Any:
+        if not isinstance(values, dict):
+            raise ConfigError(f"{where} must be a table of settings, not {type(values).__name__}")
+        known = {entry.name for entry in fields(cls)}
+        for key in values:
+            if key not in known:
+                raise UnknownNameError(f"setting in {where}", key, known)
+        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+
+    if not isinstance(data, dict):
+        raise ConfigError(f"env config must be a table of settings, not {type(data).__name__}")
+    data = dict(data)
+    try:
+        if "link" in data:
+            data["link"] = build(LinkProcessConfig, data["link"], "env config, link")
+        if "workload" in data:
+            data["workload"] = build(WorkloadConfig, data["workload"], "env config, workload")
+        if "objective" in data:
+            data["objective"] = Objective(data["objective"])
+        config: EnvConfig = build(EnvConfig, data, "env config")
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"bad env config: {error}") from error
+    return config

@@ -1,0 +1,223 @@
+"""The one core of the environment: what decisions change, for any number of lanes at once.
+
+State that couples the decisions of an episode: the device's queue, its battery, what is left of
+the radio's tail, and the last edge queueing the device has seen. All adapters (gymnasium.Env, SB3's
+VecEnv, evaluation) drive this class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.config import EnvConfig
+from envs.scenario import Scenario
+from offload.cost_model import choice_costs, edge_budget_s
+from offload.energy_model import BATTERY_J, CPU_BUSY_W, IDLE_W, radio_batch
+from offload.features import encode
+from offload.oracle import maui_placement
+from offload.types import (
+    DecisionContext,
+    DeviceState,
+    EdgeState,
+    FloatArray,
+    IntArray,
+    LinkState,
+    TaskProfile,
+    Transfer,
+)
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+NEVER_SEEN_S = 1000.0
+"""Age given to the edge's queueing before the first remote run."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one decision a lane came to; every array has shape (lanes,).
+
+    Attributes:
+        cost: objective's cost of the placement chosen, fallback counted in, at most the cap;
+            always-local is 1.
+        local_cost, edge_cost: cost either placement would have had, at most the cap.
+        optimum: MAUI's placement on the true state (0 local, 1 edge).
+        seconds, energy_j: of the placement chosen.
+        missed: completed after the deadline.
+        fell_back: sent to the edge, given up, and run on the device.
+    """
+
+    cost: FloatArray
+    local_cost: FloatArray
+    edge_cost: FloatArray
+    optimum: IntArray
+    seconds: FloatArray
+    energy_j: FloatArray
+    missed: FloatArray
+    fell_back: FloatArray
+
+    @property
+    def regret(self) -> FloatArray:
+        """Cost above the better of the two placements at this state."""
+        return self.cost - np.minimum(self.local_cost, self.edge_cost)
+
+
+class OffloadDynamics:
+    """Plays one scenario.
+
+    Args:
+        scenario: what the decisions cannot change.
+        config: the objective, the cap on a decision's cost, and the congestion control. The
+            rest of it went into the scenario.
+    """
+
+    def __init__(self, scenario: Scenario, config: EnvConfig) -> None:
+        self.scenario = scenario
+        self.objective = config.objective
+        self.congestion_control = config.congestion_control
+        self.cost_cap = config.cost_cap
+        lanes = scenario.lanes
+        self.step_index = 0
+        self.queue_s = np.zeros(lanes)
+        self.battery = scenario.battery.copy()
+        self.tail_left_s = np.zeros(lanes)
+        self.fallback_work_s = np.zeros(lanes)
+        self.fallback_in_s = np.zeros(lanes)
+        self.seen_queue_s = np.zeros(lanes)
+        self.seen_age_s = np.full(lanes, NEVER_SEEN_S)
+        self._radio = radio_batch(scenario.links.radio)
+
+    @property
+    def done(self) -> bool:
+        """True once every task of the episode has been placed."""
+        return self.step_index >= self.scenario.steps
+
+    def measured_context(self) -> DecisionContext:
+        """What the device knows at this decision, a batch of shape (lanes,)."""
+        step = self.step_index
+        return self._context(
+            _row(self.scenario.links.measured, step),
+            _row(self.scenario.work.predicted, step),
+            EdgeState(self.seen_queue_s, self.seen_age_s),
+            _row(self.scenario.predicted_moved, step),
+        )
+
+    def true_context(self) -> DecisionContext:
+        """The state as it really is at this decision, a batch of shape (lanes,)."""
+        step = self.step_index
+        return self._context(
+            _row(self.scenario.links.true, step),
+            _row(self.scenario.work.true, step),
+            EdgeState(self.scenario.work.edge_queue_s[step], np.zeros(self.scenario.lanes)),
+            _row(self.scenario.true_moved, step),
+        )
+
+    def _context(
+        self, link: LinkState, task: TaskProfile, edge: EdgeState, moved: Transfer
+    ) -> DecisionContext:
+        device = DeviceState(
+            queue_s=self.queue_s,
+            battery=self.battery,
+            radio=self._radio,
+            radio_tail_left_s=self.tail_left_s,
+            cpu_w=CPU_BUSY_W,
+            idle_w=IDLE_W,
+        )
+        return DecisionContext(
+            link=link,
+            task=task,
+            device=device,
+            edge=edge,
+            reference_s=self.scenario.reference_queue_s[self.step_index] + task.local_s,
+            reference_j=CPU_BUSY_W * task.local_s,
+            congestion_control=self.congestion_control,
+            moved=moved,
+        )
+
+    def observation(self) -> FloatArray:
+        """What a learned policy sees: shape (lanes, N_FEATURES), float32, a fresh array."""
+        return encode(self.measured_context(), self.objective)
+
+    def step(self, placement: IntArray) -> StepResult:
+        """Place the current task of every lane and move on to the next.
+
+        Args:
+            placement: 0 local or 1 edge, shape (lanes,).
+        """
+        to_edge = np.asarray(placement) == 1
+        true = self.true_context()
+        # The engine sets its budget by what the device knows, before the truth shows.
+        budget_s = edge_budget_s(self.measured_context())
+        costs = choice_costs(true, self.objective, budget_s=budget_s)
+        optimum = maui_placement(true, self.objective)
+
+        edge = costs.edge_realised
+        seconds = np.where(to_edge, edge.seconds, costs.local.seconds)
+        energy_j = np.where(to_edge, edge.energy_j, costs.local.energy_j)
+        fell_back = to_edge & edge.fell_back
+        local_cost = np.minimum(costs.local_objective, self.cost_cap)
+        edge_cost = np.minimum(costs.edge_objective, self.cost_cap)
+        result = StepResult(
+            cost=np.where(to_edge, edge_cost, local_cost),
+            local_cost=local_cost,
+            edge_cost=edge_cost,
+            optimum=optimum,
+            seconds=seconds,
+            energy_j=energy_j,
+            missed=(seconds > true.task.deadline_s).astype(float),
+            fell_back=fell_back.astype(float),
+        )
+
+        self.step_index += 1
+        gap_s = (
+            np.zeros(self.scenario.lanes)
+            if self.done
+            else self.scenario.work.gap_s[self.step_index]
+        )
+        local_s = true.task.local_s
+        self.queue_s = self.queue_s + np.where(to_edge, 0.0, local_s)
+        self._schedule_fallback(fell_back, budget_s, local_s)
+        self._drain_queue(gap_s)
+        self._wind_down_radio(to_edge, np.minimum(costs.edge.seconds, budget_s), gap_s)
+        drawn_j = energy_j + IDLE_W * gap_s
+        self.battery = np.maximum(self.battery - drawn_j / BATTERY_J, 0.0)
+        self._remember_edge(to_edge & ~fell_back, true.edge.queue_s, gap_s)
+        return result
+
+    def _schedule_fallback(
+        self, fell_back: BoolArray, budget_s: FloatArray, local_s: FloatArray
+    ) -> None:
+        """A remote run given up becomes local work when its budget is spent, not before."""
+        work_s = np.where(fell_back, local_s, 0.0)
+        waits = np.where(fell_back, np.maximum(budget_s, self.fallback_in_s), self.fallback_in_s)
+        self.fallback_work_s = self.fallback_work_s + work_s
+        self.fallback_in_s = waits
+
+    def _drain_queue(self, gap_s: FloatArray) -> None:
+        """Let the device work for ``gap_s``, starting what fell back when its time has come."""
+        due = (self.fallback_in_s <= gap_s) & (self.fallback_work_s > 0)
+        with_fallback = np.maximum(self.queue_s, self.fallback_in_s) + self.fallback_work_s
+        self.queue_s = np.maximum(np.where(due, with_fallback, self.queue_s) - gap_s, 0.0)
+        self.fallback_work_s = np.where(due, 0.0, self.fallback_work_s)
+        self.fallback_in_s = np.where(due, 0.0, np.maximum(self.fallback_in_s - gap_s, 0.0))
+
+    def _wind_down_radio(self, to_edge: BoolArray, in_use_s: FloatArray, gap_s: FloatArray) -> None:
+        """What is left of the radio's tail when the next task arrives."""
+        tail_s = self._radio.tail_s
+        after_transfer = np.clip(tail_s - (gap_s - in_use_s), 0.0, tail_s)
+        after_quiet = np.maximum(self.tail_left_s - gap_s, 0.0)
+        self.tail_left_s = np.where(to_edge, after_transfer, after_quiet)
+
+    def _remember_edge(self, seen: BoolArray, queue_s: FloatArray, gap_s: FloatArray) -> None:
+        """The device learns the edge's queueing only from remote runs that come back."""
+        self.seen_queue_s = np.where(seen, queue_s, self.seen_queue_s)
+        age_s = np.where(seen, 0.0, self.seen_age_s) + gap_s
+        self.seen_age_s = np.minimum(age_s, NEVER_SEEN_S)
+
+
+def _row(part: Any, step: int) -> Any:
+    """One time step of a dataclass of (steps, lanes) arrays."""
+    return type(part)(*(getattr(part, name)[step] for name in part.__slots__))

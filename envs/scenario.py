@@ -1,0 +1,95 @@
+"""A scenario: everything of an episode that the decisions cannot change, drawn ahead.
+
+Links, tasks, arrivals and the edge's other users do not depend on what the agent does. Drawing
+them ahead lets every policy meet the very same scenarios, and gives the cost of both placements
+of each task for free.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from numpy.random import Generator
+
+from envs.config import EnvConfig
+from envs.link_process import LinkSamples, draw_links
+from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
+from offload.cost_model import transfer
+from offload.objective import LOW_BATTERY
+from offload.types import FloatArray, Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A block of episodes side by side.
+
+    Attributes:
+        links, work: see their classes; arrays of shape (steps, lanes).
+        true_moved: seconds of the transfers a remote run would really need.
+        predicted_moved: the same, predicted from the device's estimate of the link.
+        reference_queue_s: backlog the device would have if it ran every task itself.
+        battery: charge at the start, shape (lanes,).
+    """
+
+    links: LinkSamples
+    work: WorkloadSamples
+    true_moved: Transfer
+    predicted_moved: Transfer
+    reference_queue_s: FloatArray
+    battery: FloatArray
+
+    @property
+    def steps(self) -> int:
+        """Tasks in each episode."""
+        return int(self.reference_queue_s.shape[0])
+
+    @property
+    def lanes(self) -> int:
+        """Episodes side by side."""
+        return int(self.reference_queue_s.shape[1])
+
+    def lane(self, index: int) -> Scenario:
+        """One of the episodes, as a scenario of one lane."""
+        return _take_lane(self, index)
+
+
+def _take_lane(part: Any, index: int) -> Any:
+    if is_dataclass(part) and not isinstance(part, type):
+        values = {f.name: _take_lane(getattr(part, f.name), index) for f in fields(part)}
+        return type(part)(**values)
+    return part[..., index : index + 1]
+
+
+def all_local_backlog(gap_s: FloatArray, local_s: FloatArray) -> FloatArray:
+    """Backlog found by each task if every task ran on the device (Lindley's recursion).
+
+    Args:
+        gap_s: time since the task before arrived, shape (steps, lanes).
+        local_s: seconds each task takes, shape (steps, lanes).
+    """
+    backlog = np.zeros_like(local_s)
+    for step in range(1, len(local_s)):
+        backlog[step] = np.maximum(backlog[step - 1] + local_s[step - 1] - gap_s[step], 0.0)
+    return backlog
+
+
+def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes: int) -> Scenario:
+    """Draw ``lanes`` episodes of ``config.episode_tasks`` tasks each."""
+    work = draw_workload(rng, config.workload, table, config.episode_tasks, lanes)
+    links = draw_links(rng, config.link, config.profiles, work.gap_s)
+    exact = transfer(links.true, work.true, config.congestion_control)
+    surprise = np.exp(config.link.transfer_sigma * rng.standard_normal((2, *work.gap_s.shape)))
+    low = rng.random(lanes) < config.low_battery_share
+    battery = np.where(
+        low, rng.uniform(0.0, LOW_BATTERY, lanes), rng.uniform(LOW_BATTERY, 1.0, lanes)
+    )
+    return Scenario(
+        links=links,
+        work=work,
+        true_moved=Transfer(exact.upload_s * surprise[0], exact.download_s * surprise[1]),
+        predicted_moved=transfer(links.measured, work.predicted, config.congestion_control),
+        reference_queue_s=all_local_backlog(work.gap_s, work.true.local_s),
+        battery=battery,
+    )

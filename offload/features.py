@@ -1,0 +1,108 @@
+"""The numbers a learned policy sees: one table, from a DecisionContext to values in [0, 1].
+
+The scaling is fixed by physical bounds, so there are no running statistics to lose or to drift.
+Quantities that span decades are scaled as ln(1 + x / knee) / ln(1 + high / knee), which is linear
+below the knee, logarithmic above it, and 0 at 0; fractions are left as they are. Values beyond the
+bounds are clipped.
+
+Two features are predictions of the cost model for this very context: what each placement would
+cost if the estimates were the truth. They hand the policy what MAUI knows, so that it only has to
+learn where to depart from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from offload.cost_model import ChoiceCosts, choice_costs
+from offload.types import DecisionContext, FloatArray, Objective, Quantity
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """One entry of the observation.
+
+    Attributes:
+        name: its name, as in the environment's table.
+        unit: unit of the raw value.
+        knee: below it the scale is linear, above it logarithmic; None: linear throughout.
+        high: raw value that maps to 1.
+        read: takes the raw value from a context and the predicted costs.
+    """
+
+    name: str
+    unit: str
+    knee: float | None
+    high: float
+    read: Callable[[DecisionContext, ChoiceCosts], Quantity]
+
+
+FEATURES: tuple[Feature, ...] = (
+    Feature("rtt", "s", 1e-3, 10.0, lambda c, _: c.link.rtt_s),
+    Feature("jitter", "s", 1e-3, 10.0, lambda c, _: c.link.jitter_s),
+    Feature("loss", "1", 1e-3, 1.0, lambda c, _: c.link.loss),
+    Feature("uplink", "bit/s", 1e4, 1e9, lambda c, _: c.link.uplink_bps),
+    Feature("downlink", "bit/s", 1e4, 1e9, lambda c, _: c.link.downlink_bps),
+    Feature("estimate_age", "s", 0.1, 100.0, lambda c, _: c.link.age_s),
+    Feature("local_seconds", "s", 1e-3, 100.0, lambda c, _: c.task.local_s),
+    Feature("edge_seconds", "s", 1e-3, 100.0, lambda c, _: c.task.edge_s),
+    Feature("input_bytes", "B", 1e2, 1e8, lambda c, _: c.task.input_bytes),
+    Feature("output_bytes", "B", 1e2, 1e8, lambda c, _: c.task.output_bytes),
+    Feature("deadline", "s", 1e-3, 1000.0, lambda c, _: c.task.deadline_s),
+    Feature("local_queue", "s", 1e-2, 100.0, lambda c, _: c.device.queue_s),
+    Feature("edge_queue", "s", 1e-2, 100.0, lambda c, _: c.edge.queue_s),
+    Feature("edge_queue_age", "s", 0.1, 1000.0, lambda c, _: c.edge.age_s),
+    Feature("battery", "1", None, 1.0, lambda c, _: c.device.battery),
+    Feature("radio_tail_left", "s", 0.1, 100.0, lambda c, _: c.device.radio_tail_left_s),
+    Feature("reference_seconds", "s", 1e-3, 1000.0, lambda c, _: c.reference_s),
+    Feature("predicted_local_cost", "1", 0.1, 1000.0, lambda _, p: p.local_objective),
+    Feature("predicted_edge_cost", "1", 0.1, 1000.0, lambda _, p: p.edge_objective),
+)
+FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
+N_FEATURES = len(FEATURES)
+
+_LINEAR = np.array([f.knee is None for f in FEATURES])
+_INVERSE_KNEE = np.array([1.0 / (f.knee or 1.0) for f in FEATURES])
+_GAIN = np.array([1.0 / np.log1p(f.high / f.knee) if f.knee else 1.0 / f.high for f in FEATURES])
+_LINEAR_COLUMNS = tuple(np.flatnonzero(_LINEAR))
+
+
+def raw_features(context: DecisionContext, objective: Objective) -> FloatArray:
+    """The features in their units.
+
+    Args:
+        context: one context, or a batch of n.
+        objective: what the predicted costs are costs of.
+
+    Returns:
+        Shape (N_FEATURES,) for one context, (n, N_FEATURES) for a batch; float64.
+    """
+    predicted = choice_costs(context, objective)
+    columns = [np.asarray(f.read(context, predicted), dtype=np.float64) for f in FEATURES]
+    return np.stack(np.broadcast_arrays(*columns), axis=-1)
+
+
+def scale(raw: FloatArray) -> FloatArray:
+    """Raw features to the observation: same shape, float32, in [0, 1]."""
+    scaled = np.log1p(np.maximum(raw, 0.0) * _INVERSE_KNEE)
+    for column in _LINEAR_COLUMNS:
+        scaled[..., column] = raw[..., column]
+    scaled *= _GAIN
+    return np.clip(scaled, 0.0, 1.0).astype(np.float32)
+
+
+def unscale(observation: FloatArray) -> FloatArray:
+    """The raw features of an observation, as far as float32 and the clipping kept them."""
+    values = np.asarray(observation, dtype=np.float64) / _GAIN
+    raw = np.expm1(values) / _INVERSE_KNEE
+    for column in _LINEAR_COLUMNS:
+        raw[..., column] = values[..., column]
+    return raw
+
+
+def encode(context: DecisionContext, objective: Objective) -> FloatArray:
+    """The observation of a context (or a batch); arguments as :func:`raw_features`."""
+    return scale(raw_features(context, objective))

@@ -1,0 +1,47 @@
+"""What a decision minimises: one number without a unit from seconds and joules.
+
+    cost = w_t * seconds / reference seconds + w_e * joules / reference joules
+
+The reference is the all-local cost of the same task, so always-local costs 1 by definition and
+0.6 means 40 % less than running everything on the device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offload.types import Objective, Quantity
+
+LOW_BATTERY = 0.3
+"""Charge below which the mixed objective shifts from time to energy."""
+
+_MIXED_ENERGY_WEIGHT = 0.5
+
+
+def weights(objective: Objective, battery: Quantity) -> tuple[Quantity, Quantity]:
+    """Weight of time and weight of energy; they add to 1.
+
+    ``latency`` is (1, 0) and ``energy`` is (0, 1). ``mixed`` is half and half, and below
+    :data:`LOW_BATTERY` the weight of energy rises linearly to 1 at an empty battery.
+    """
+    if objective is Objective.LATENCY:
+        return np.ones_like(battery, dtype=float), np.zeros_like(battery, dtype=float)
+    if objective is Objective.ENERGY:
+        return np.zeros_like(battery, dtype=float), np.ones_like(battery, dtype=float)
+    shortage = np.clip(1.0 - np.divide(battery, LOW_BATTERY), 0.0, 1.0)
+    energy = _MIXED_ENERGY_WEIGHT + (1.0 - _MIXED_ENERGY_WEIGHT) * shortage
+    return 1.0 - energy, energy
+
+
+def normalised_cost(
+    seconds: Quantity,
+    joules: Quantity,
+    *,
+    reference_s: Quantity,
+    reference_j: Quantity,
+    objective: Objective,
+    battery: Quantity,
+) -> Quantity:
+    """The objective's cost of a run, in units of the same task's all-local cost."""
+    time_weight, energy_weight = weights(objective, battery)
+    return time_weight * seconds / reference_s + energy_weight * joules / reference_j
