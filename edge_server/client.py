@@ -31,7 +31,7 @@ from edge_server.protocol import (
     encode,
 )
 from edge_server.sockets import ZERO_COPY_BYTES
-from offload.errors import ConfigError, RemoteBusy, RemoteFailure, RemoteTimeout
+from offload.errors import ConfigError, RemoteBusy, RemoteError, RemoteFailure, RemoteTimeout
 from offload.types import ExecutionResult, Outcome, PlacementCost, TaskInstance
 
 _ReplyT = TypeVar("_ReplyT", Done, Pong, Stats)
@@ -130,9 +130,10 @@ class EdgeClient:
             the time this call took. Joules are 0: the energy model fills them in.
 
         Raises:
-            RemoteTimeout: no answer within the budget, or the server cannot be reached.
+            RemoteTimeout: no answer within the budget (said by the clock here, or by the server:
+                ``expired``, ``overrun``), or the server cannot be reached.
             RemoteBusy: the server's queue is full.
-            RemoteFailure: the server answered with an error code.
+            RemoteFailure: the server answered with any other error code.
             ConfigError: ``budget_s`` is not a number.
         """
         start_s = time.monotonic()
@@ -242,9 +243,7 @@ class EdgeClient:
             if isinstance(reply, Pong):
                 self._take_pong(reply)
             if isinstance(reply, Failed) and reply.id in (request_id, 0):
-                if reply.code is ErrorCode.BUSY:
-                    raise RemoteBusy(f"{self._endpoint}: {reply.message}")
-                raise RemoteFailure(reply.code, reply.message)
+                raise _error(reply)
             if reply.id == request_id:
                 if not isinstance(reply, expected):
                     kind = type(reply).__name__
@@ -316,6 +315,16 @@ class EdgeClient:
             cpu_j=0.0,
             radio_j=0.0,
         )
+
+
+def _error(reply: Failed) -> RemoteError:
+    """The exception a refusal becomes."""
+    message = f"{reply.code}: {reply.message}"
+    if reply.code is ErrorCode.BUSY:
+        return RemoteBusy(message)
+    if reply.code in (ErrorCode.EXPIRED, ErrorCode.OVERRUN):
+        return RemoteTimeout(message)
+    return RemoteFailure(reply.code, reply.message)
 
 
 def _checked_budget(budget_s: float) -> float:
