@@ -1,0 +1,94 @@
+"""The decision engine against a real server: success, fallback, and what must not be run twice."""
+
+from __future__ import annotations
+
+import time
+
+import edge_server_tasks
+import pytest
+from running_edge_server import a_task, wait_until
+
+from offload.engine import DecisionEngine, TaskRecord
+from offload.types import (
+    DecisionContext,
+    DeviceState,
+    EdgeState,
+    ExecutionResult,
+    LinkState,
+    Outcome,
+    PlacementCost,
+    RadioPower,
+    TaskInstance,
+    TaskProfile,
+)
+
+CONTEXT = DecisionContext(
+    link=LinkState(0.001, 0.0, 0.0, 1e8, 1e8),
+    task=TaskProfile(local_s=0.1, edge_s=0.1, input_bytes=10, output_bytes=10, deadline_s=1.0),
+    device=DeviceState(0.0, 1.0, RadioPower(*[0.0] * 8), 0.0, 1.0, 0.1),
+    edge=EdgeState(0.0, 0.0),
+    reference_s=0.1,
+    reference_j=1.0,
+)
+
+
+class AlwaysEdge:
+    name = "always-edge"
+    sees_truth = False
+
+    def decide(self, context: DecisionContext) -> int:
+        return 1
+
+
+class InProcess:
+    """Runs a task right here."""
+
+    def __init__(self) -> None:
+        self.ran: list[str] = []
+
+    def execute(self, task: TaskInstance, payload: bytes, budget_s: float) -> ExecutionResult:
+        self.ran.append(task.kind)
+        assert task.kind != "crash", "this would kill the tests"
+        start_s = time.monotonic()
+        output = b"here" if task.kind == "sleep" else edge_server_tasks.run_task(task.kind, payload)
+        cost = PlacementCost(0.0, 0.0, time.monotonic() - start_s, 0.0, 0.0, 0.0)
+        return ExecutionResult(Outcome.LOCAL_OK, output, cost)
+
+
+def test_one_outcome_each_whatever_the_server_does(start_server, connect):
+    server = start_server(max_message_bytes=1000, overrun_grace_s=0)
+    client = connect(server.port)
+    client.ping()
+    local, records = InProcess(), list[TaskRecord]()
+    engine = DecisionEngine(
+        AlwaysEdge(), local, client, budget_s=lambda context: 0.4, on_record=records.append
+    )
+
+    result = engine.run(a_task("echo"), b"hello", CONTEXT)
+    assert (result.outcome, result.output) == (Outcome.REMOTE_OK, b"hello")
+
+    start_s = time.monotonic()
+    result = engine.run(a_task("sleep"), b"20", CONTEXT)  # too slow there
+    assert (result.outcome, result.output) == (Outcome.FALLBACK_OK, b"here")
+    assert time.monotonic() - start_s == pytest.approx(0.4, abs=0.1)
+    assert result.cost.queue_s == pytest.approx(0.4, abs=0.1)
+
+    result = engine.run(a_task("echo"), bytes(2000), CONTEXT)  # too large there
+    assert (result.outcome, result.output) == (Outcome.FALLBACK_OK, bytes(2000))
+    assert "too_large" in result.detail
+
+    assert wait_until(lambda: client.stats().workers == 1)
+    result = engine.run(a_task("crash"), b"", CONTEXT)
+    assert result.outcome is Outcome.FAILED
+    assert "worker_died" in result.detail
+
+    server.stop()
+    start_s = time.monotonic()
+    result = engine.run(a_task("echo"), b"alone", CONTEXT)
+    assert (result.outcome, result.output) == (Outcome.FALLBACK_OK, b"alone")
+    assert time.monotonic() - start_s < 0.6
+
+    assert local.ran == ["sleep", "echo", "echo"]
+    assert [record.outcome.value for record in records] == [
+        "remote_ok", "fallback_ok", "fallback_ok", "failed", "fallback_ok",
+    ]  # fmt: skip
