@@ -12,7 +12,7 @@ from offload.tasks.task import Task
 _STRENGTH = 14.0
 _TEMPLATE_PX = 7
 _SEARCH_PX = 21
-_MIN_GAIN_DB = 1.0
+_MIN_GAIN_DB = 2.0
 
 
 class DenoiseTask(Task):
@@ -36,7 +36,7 @@ class DenoiseTask(Task):
         return encode_jpeg(cleaned, source.JPEG_QUALITY)  # type: ignore[arg-type]
 
     def check(self, size: str, seed: int, output: bytes) -> bool:
-        """Must be closer to the photograph before the noise, by 1 dB, than the input was."""
+        """Must be closer to the photograph before the noise, by 2 dB, than the input was."""
         clean = source.clean_photograph(self._rng(size, seed), size)
         noisy = decode_image(self.kind, self.make_input(size, seed), source.MAX_PIXELS)
         try:

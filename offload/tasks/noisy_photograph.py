@@ -15,7 +15,7 @@ JPEG_QUALITY = 95
 NOISE_SIGMA = 20.0
 """Standard deviation of the added noise, in grey levels: a photograph in poor light."""
 
-_SUBJECTS = ("astronaut", "chelsea", "rocket", "retina")
+_SUBJECTS = ("chelsea", "rocket", "retina")
 """Photographs without much fine texture, which would look like noise to the denoiser."""
 
 
