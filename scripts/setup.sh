@@ -107,7 +107,6 @@ install() {
     printf '%s\n' "$text" > "$STAMPS/$part"
 }
 
-[ "${SYSTEM_PACKAGES:-yes}" = no ] || scripts/system_packages.sh
 make_venv
 
 torch=$(sed -n 's/^\(torch==[^ #]*\).*/\1/p' requirements.txt)
@@ -132,3 +131,5 @@ if [ "${1:-}" = --dev ]; then
     install dev "$(cat requirements.txt requirements-dev.txt)" -r requirements-dev.txt ||
         die "$failed"
 fi
+
+[ "${SYSTEM_PACKAGES:-yes}" = no ] || scripts/system_packages.sh
