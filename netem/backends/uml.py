@@ -1,0 +1,266 @@
+"""Backend ``uml``: real kernel netem in a User-Mode Linux router, where the host's kernel has none.
+
+The guest is one small process: Debian's User-Mode Linux kernel with sch_netem, the host's own root
+file system mounted read-only (hostfs) for its shell, ip and tc, and two taps. It routes between
+them; its console ends in ``tc -batch -``, through which a change takes effect within a millisecond.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, ClassVar
+
+from netem.backends.base import Capability, missing_tools
+from netem.backends.tc import TOOLS, may_make_namespaces
+from netem.backends.uml_console import UmlConsole
+from netem.layout import TAP_QUEUE_PACKETS, Layout, configure_end
+from netem.namespaces import add_namespace, namespace_path, run_tool
+from netem.qdisc import LinkStats
+from netem.shaper import Shaper
+from offload.errors import BackendError, ConfigError
+from offload.types import LinkProfile
+
+MAX_RATE_BPS = 200e6
+"""Above this the emulated kernel carries less than it is set to (400 Mbit/s gives 304)."""
+BOOT_TIMEOUT_S = 20.0
+_UML_TOOLS = {
+    "linux.uml": "user-mode-linux",
+    "insmod": "kmod",
+    "mount": "mount",
+    "stty": "coreutils",
+    **TOOLS,
+}
+_MODULES = ("sch_tbf", "sch_netem")
+_MODULE_DIRECTORY = Path("/usr/lib/uml/modules")
+_MEMORY = "64M"
+_AVX_OFF = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-XSAVE,-XSAVEC"
+_INSTALL = "apt-get install user-mode-linux iproute2 ethtool kmod"
+
+
+class UmlBackend:
+    """A User-Mode Linux kernel routes and shapes between two taps."""
+
+    name: ClassVar[str] = "uml"
+    summary: ClassVar[str] = "the same qdiscs in a User-Mode Linux router (no kernel module needed)"
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._process: subprocess.Popen[bytes] | None = None
+        self._console: UmlConsole | None = None
+        # The parent-death signal follows the thread that forked, so a thread is kept for it.
+        self._spawner = ThreadPoolExecutor(1, thread_name_prefix="uml")
+        self._shaper = Shaper(self._run_tc, uplink_device="vec1", downlink_device="vec0")
+
+    @classmethod
+    def probe(cls) -> Capability:
+        """Look for the program and its modules, and make a tap in a scratch namespace."""
+        if os.uname().machine != "x86_64":
+            return Capability(False, f"User-Mode Linux needs x86_64, this is {os.uname().machine}")
+        refusal = missing_tools(_UML_TOOLS)
+        if refusal is not None:
+            return refusal
+        try:
+            module_files()
+        except BackendError as error:
+            return Capability(False, str(error), _INSTALL)
+        if not may_make_namespaces():
+            return Capability(
+                False, f"may not make network namespaces (uid {os.getuid()})", "run it with sudo"
+            )
+        tap = ["ip", "tuntap", "add", "dev", "scratch0", "mode", "tap", "vnet_hdr"]
+        try:
+            run_tool(["unshare", "--net", "--", *tap])
+        except BackendError as error:
+            return Capability(False, f"cannot make a tap: {error}", "modprobe tun")
+        saves = "" if _save_modes()[0] == "xsave" else "; AMX processor: guest without AVX"
+        return Capability(True, f"User-Mode Linux {_version()} and taps are here{saves}")
+
+    def start(self) -> None:
+        """Make the namespaces and the taps, boot the router, hand each end its tap."""
+        layout = self._layout
+        wires = (layout.device, layout.edge)
+        for name in layout.namespaces:
+            add_namespace(name)
+        router = layout.router_namespace
+        taps = [
+            f"tuntap add dev {wire.endpoint.interface} mode tap vnet_hdr\n"
+            f"link set {wire.endpoint.interface} txqueuelen {TAP_QUEUE_PACKETS}\n"
+            for wire in wires
+        ]
+        run_tool(["ip", "-n", router, "-batch", "-"], stdin="".join(taps))
+        self._boot()
+        moves = [
+            f"link set {wire.endpoint.interface} netns {wire.endpoint.namespace}\n"
+            for wire in wires
+        ]
+        run_tool(["ip", "-n", router, "-batch", "-"], stdin="".join(moves))
+        configure_end(layout.device, layout.edge)
+        configure_end(layout.edge, layout.device)
+
+    def apply(self, profile: LinkProfile) -> None:
+        """Set a profile, read it back, compare."""
+        for direction in (profile.uplink, profile.downlink):
+            if direction.rate_bps is not None and direction.rate_bps > MAX_RATE_BPS:
+                raise ConfigError(
+                    f"profile {profile.name!r} asks for {direction.rate_bps / 1e6:g} Mbit/s; the"
+                    f" uml backend carries at most {MAX_RATE_BPS / 1e6:g} faithfully"
+                )
+        self._shaper.apply(profile)
+
+    def stats(self) -> LinkStats:
+        """Counters of both directions."""
+        return self._shaper.stats()
+
+    def close(self) -> None:
+        """End the router and its helper processes. Idempotent."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(timeout=2.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            with contextlib.suppress(ProcessLookupError):  # the rule: SIGTERM took the helpers
+                os.killpg(process.pid, signal.SIGKILL)
+        if self._console is not None:
+            self._console.close()
+            self._console = None
+        self._spawner.shutdown()
+
+    def _boot(self) -> None:
+        """Boot, and once more if it failed; a processor with AMX needs the second way first."""
+        failures = []
+        for attempt, save in enumerate(_save_modes()):
+            try:
+                self._spawn(attempt, save).wait_for("ROUTER READY", BOOT_TIMEOUT_S)
+                self._favour()
+                return
+            except BackendError as error:
+                failures.append(f"[{save}] {error}")
+                self._stop_failed_boot()
+        raise BackendError("User-Mode Linux did not boot:\n" + "\n".join(failures))
+
+    def _spawn(self, attempt: int, save: str) -> UmlConsole:
+        layout = self._layout
+        init = layout.directory / "init"
+        init.write_text(init_script(layout))
+        init.chmod(0o755)
+        guest_reads, we_write = os.pipe()
+        we_read, guest_writes = os.pipe()
+        self._console = console = UmlConsole(we_read, we_write)
+        command = [
+            "linux.uml",
+            f"mem={_MEMORY}",
+            *("root=/dev/root", "rootfstype=hostfs", "rootflags=/", "ro", f"init={init}"),
+            f"uml_dir={layout.directory}/",
+            f"umid=boot{attempt}",
+            *("con=null", f"con0=fd:{guest_reads},fd:{guest_writes}"),
+        ]
+        if save == "fxsave":
+            # Wider registers would not survive in the guest, so its C library leaves them alone.
+            command.append(f"GLIBC_TUNABLES={_AVX_OFF}")
+        for index, wire in enumerate((layout.device, layout.edge)):
+            command.append(
+                f"vec{index}:transport=tap,ifname={wire.endpoint.interface},mac={wire.router_mac}"
+            )
+        launcher = [sys.executable, "-I", "-S", str(Path(__file__).with_name("uml_launch.py"))]
+        namespace = str(namespace_path(layout.router_namespace))
+        argv = [*launcher, namespace, str(os.getpid()), save, "--", *command]
+        try:
+            self._process = self._spawner.submit(
+                subprocess.Popen,
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=guest_writes,
+                stderr=guest_writes,
+                pass_fds=(guest_reads, guest_writes),
+                start_new_session=True,  # a Ctrl-C meant for us must not end it before we do
+            ).result()
+        finally:
+            os.close(guest_reads)
+            os.close(guest_writes)
+        return console
+
+    def _stop_failed_boot(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        if self._console is not None:
+            self._console.close()
+            self._console = None
+
+    def _favour(self) -> None:
+        """Real-time priority where allowed: a starved router would add delay of its own."""
+        if self._process is not None:
+            with contextlib.suppress(PermissionError):
+                os.sched_setscheduler(self._process.pid, os.SCHED_RR, os.sched_param(1))
+
+    def _run_tc(self, lines: list[str]) -> list[Any]:
+        if self._console is None:
+            raise BackendError("the User-Mode Linux router is not running")
+        return self._console.converse(lines)
+
+
+def init_script(layout: Layout) -> str:
+    """The guest's init: loads the qdiscs, sets up routing, ends as tc reading lines."""
+    lines = [
+        "#!/bin/sh",
+        "set -e",
+        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin",
+        "mount -t proc proc /proc",
+        "stty -echo -onlcr < /dev/console",
+        *(f"insmod {shlex.quote(str(path))}" for path in module_files()),
+        "ip link set lo up",
+    ]
+    for index, wire in enumerate((layout.device, layout.edge)):
+        device = f"vec{index}"
+        lines += [
+            f"ethtool -K {device} tx off rx off tso off gso off gro off",
+            f"ip link set {device} up",
+            f"ip address add {wire.router_address}/30 dev {device}",
+            f"ip neigh replace {wire.endpoint.address} lladdr {wire.endpoint_mac}"
+            f" nud permanent dev {device}",
+        ]
+    lines += [
+        "echo 1 > /proc/sys/net/ipv4/ip_forward",
+        "echo 1 > /proc/sys/kernel/printk",  # the console belongs to tc from here on
+        "echo ROUTER READY",
+        "exec tc -s -j -force -batch -",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def module_files() -> list[Path]:
+    """The guest kernel's qdisc modules.
+
+    Raises:
+        BackendError: they are not there for the installed version.
+    """
+    directory = _MODULE_DIRECTORY / _version() / "kernel" / "net" / "sched"
+    files = [directory / f"{name}.ko" for name in _MODULES]
+    missing = [str(path) for path in files if not path.exists()]
+    if missing:
+        raise BackendError(f"no guest kernel module at {', '.join(missing)}")
+    return files
+
+
+def _version() -> str:
+    return run_tool(["linux.uml", "--version"]).strip()
+
+
+def _save_modes() -> tuple[str, str]:
+    """The ways to save the guest's registers, the likelier one first; see uml_launch."""
+    flags = next(
+        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line[:5] == "flags"), ""
+    )
+    return ("fxsave", "xsave") if "amx_tile" in flags.split() else ("xsave", "fxsave")
