@@ -85,9 +85,7 @@ def _timed(work: Callable[[], object]) -> float:
 def main(config: Config) -> None:
     """Print both tables."""
     console = Console()
-    table = Table(
-        "single tasks", "decisions/s", title=f"place_single_tasks, {config.tasks} a batch"
-    )
+    table = Table("single tasks", "decisions/s", title=f"batches of {config.tasks}")
     for label, with_deadline in (("no deadline", False), ("deadlines", True)):
         table.add_row(label, f"{decisions_per_second(config, with_deadline):.3g}")
     console.print(table)

@@ -23,6 +23,7 @@ need tc iproute2              # rate, delay, jitter and loss on a link
 need ethtool ethtool          # segmentation offload off, so that packets are packets
 need modprobe kmod            # whether this kernel has netem
 need linux.uml user-mode-linux  # a kernel with netem, where the machine's own has none
+need sysctl procps             # the congestion control of the emulated hosts
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 skipped() {
