@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def program_seconds(config: Config, methods: int, calls_per_method: int) -> list
     for _ in tqdm(range(config.graphs), desc=f"{methods} methods", disable=None, leave=False):
         graph = random_graph(rng, methods, calls_per_method)
         bound_s = default_time_bound_s(graph) * 0.5
-        taken.append(_timed(lambda g=graph, b=bound_s: minimise_energy(g, b)))
+        taken.append(_timed(partial(minimise_energy, graph, bound_s)))
     return taken
 
 

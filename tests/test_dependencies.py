@@ -7,6 +7,8 @@ those inside functions too.
 from __future__ import annotations
 
 import ast
+import importlib.metadata
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -79,6 +81,43 @@ def test_the_reader_sees_every_form_of_import():
         "a.py:4 imports netem",
     ]
     assert _broken_rules("testbed", {"a.py": source}) == []
+
+
+def _required() -> set[str]:
+    """The names in the requirements files, in lower case and with dashes."""
+    lines = [
+        line for path in ROOT.glob("requirements*.txt") for line in path.read_text().split("\n")
+    ]
+    names = [re.match(r"[A-Za-z0-9._-]+", line) for line in lines if not line.startswith("-")]
+    return {re.sub(r"[._]", "-", name.group().lower()) for name in names if name}
+
+
+def test_whatever_is_imported_stands_in_a_requirements_file():
+    """A library that merely came along with another one can be gone with its next version."""
+    distributions = importlib.metadata.packages_distributions()
+    neighbours = {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    ours = {*MAY_IMPORT, "tests", "benchmarks", *(path.stem for path in ROOT.glob("*.py"))}
+    folders = [ROOT / name for name in (*MAY_IMPORT, "benchmarks", "tests")]
+    required = _required()
+    missing = set()
+    for path in [*ROOT.glob("*.py"), *(p for folder in folders for p in folder.rglob("*.py"))]:
+        for line, name in _imports(path.read_text(), "offload"):
+            if name in sys.stdlib_module_names or name in ours | neighbours:
+                continue
+            named = {re.sub(r"[._]", "-", d.lower()) for d in distributions.get(name, [name])}
+            if not named & required:
+                missing.add(f"{path.relative_to(ROOT)}:{line} imports {name}, of {sorted(named)}")
+    assert missing == set()
+
+
+def test_the_gpl_library_stays_in_its_one_task():
+    users = [
+        path.relative_to(ROOT).as_posix()
+        for package in MAY_IMPORT
+        for path in (ROOT / package).rglob("*.py")
+        if "chess" in {name for _, name in _imports(path.read_text(), package)}
+    ]
+    assert set(users) <= {"offload/tasks/chess_search.py"}
 
 
 def _present(*modules: str) -> list[str]:
