@@ -6,7 +6,7 @@ import lzma
 
 from offload.tasks.task import Task
 
-_BYTES = {"small": 100_000, "medium": 700_000, "large": 2_200_000}
+_BYTES = {"small": 100_000, "medium": 700_000, "large": 1_800_000}
 _PRESET = 6
 _METHODS = ("GET", "POST", "PUT", "DELETE")
 _PATHS = ("users", "orders", "items", "maps", "photos", "search", "login", "metrics", "tiles")

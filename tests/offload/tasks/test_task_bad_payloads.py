@@ -1,0 +1,141 @@
+"""What comes over the wire may be anything: bad payloads end in a TaskError, at once."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import struct
+import time
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from offload.errors import TaskError
+from offload.tasks import KINDS, get_task, unavailable
+
+IMAGE_KINDS = ("ocr", "face", "blur", "denoise")
+
+
+def run(kind: str, payload: bytes) -> bytes:
+    reason = unavailable().get(kind)
+    if reason is not None:
+        pytest.skip(reason)
+    return get_task(kind).run(payload)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_empty_and_overlong(kind: str) -> None:
+    with pytest.raises(TaskError, match="empty"):
+        run(kind, b"")
+    with pytest.raises(TaskError, match="at most"):
+        run(kind, bytes(get_task(kind).max_input_bytes + 1))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "lzma"])  # takes any bytes
+def test_truncated_input(kind: str) -> None:
+    if kind in unavailable():
+        pytest.skip(unavailable()[kind])
+    payload = get_task(kind).make_input("small", 0)
+    for length in (1, len(payload) // 4):
+        with pytest.raises(TaskError, match=kind):
+            run(kind, payload[:length])
+
+
+def png_of(width: int, height: int) -> bytes:
+    """A PNG that says it is ``width`` x ``height``, with one byte of pixels: a bomb's header."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(100)))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("kind", IMAGE_KINDS)
+@pytest.mark.parametrize(("width", "height"), [(50_000, 50_000), (2_000, 2_001), (2**31 - 1, 1)])
+def test_an_image_with_too_many_pixels_is_not_decoded(kind: str, width: int, height: int) -> None:
+    start = time.perf_counter()
+    with pytest.raises(TaskError, match=r"at most|whole"):
+        run(kind, png_of(width, height))
+    assert time.perf_counter() - start < 5.0
+
+
+@pytest.mark.parametrize("kind", IMAGE_KINDS)
+def test_other_image_formats_are_refused(kind: str) -> None:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(buffer, format="BMP")
+    with pytest.raises(TaskError, match="JPEG or PNG"):
+        run(kind, buffer.getvalue())
+
+
+@pytest.mark.parametrize("kind", IMAGE_KINDS)
+def test_the_smallest_images_are_taken(kind: str) -> None:
+    from PIL import Image
+
+    for mode in ("L", "RGB", "RGBA", "P"):
+        buffer = io.BytesIO()
+        Image.new(mode, (1, 1)).save(buffer, format="PNG")
+        run(kind, buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b"12" + b"." * 78, "81 or 256"),
+        (b"0" + b"." * 80, "character b'0' at cell 0"),
+        (b"\xff" + b"." * 255, "at cell 0"),
+        (b"A" + b"." * 80, "character b'A'"),  # a digit of the 16x16 kind
+        (b"11" + b"." * 79, "cells 0 and 1 both hold 1"),
+    ],
+)
+def test_sudoku(payload: bytes, message: str) -> None:
+    with pytest.raises(TaskError, match=message):
+        run("sudoku", payload)
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b"hello", "DEPTH FEN"),
+        (b"2 hello", "DEPTH FEN"),
+        (b"2 \xff\xfe", "DEPTH FEN"),
+        (b"7 6k1/5ppp/8/8/8/8/8/R5K1 w - - 0 1", "depth 7"),
+        (b"0 6k1/5ppp/8/8/8/8/8/R5K1 w - - 0 1", "depth 0"),
+        (b"2 8/8/8/8/8/8/8/8 w - - 0 1", "cannot occur"),
+        (b"2 R5k1/5ppp/8/8/8/8/8/6K1 b - - 0 1", "no legal move"),
+    ],
+)
+def test_chess(payload: bytes, message: str) -> None:
+    with pytest.raises(TaskError, match=message):
+        run("chess", payload)
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        (b"MMF4", "header"),
+        (b"XXXX" + struct.pack("<I", 1) + bytes(8), "begins with"),
+        (b"MMF4" + struct.pack("<I", 0), "order 0"),
+        (b"MMF4" + struct.pack("<I", 2**32 - 1) + bytes(64), "order 4294967295"),
+        (b"MMF4" + struct.pack("<I", 2) + bytes(31), "needs 40 bytes, not 39"),
+    ],
+)
+def test_matmul(payload: bytes, message: str) -> None:
+    with pytest.raises(TaskError, match=message):
+        run("matmul", payload)
+
+
+@pytest.mark.parametrize("kind", ["chess", "sudoku", "face", "blur", "matmul"])
+@given(noise=st.binary(min_size=1, max_size=300))
+@settings(max_examples=40, deadline=None)
+def test_noise_gives_an_answer_or_a_task_error(kind: str, noise: bytes) -> None:
+    with contextlib.suppress(TaskError):
+        assert isinstance(run(kind, noise), bytes)
