@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from edge_server.protocol import ErrorCode
+from edge_server.protocol import MAX_OPEN_REQUESTS, ErrorCode
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -135,6 +135,9 @@ class Dispatcher:
             return [_shutting_down(job)]
         if now_s >= job.deadline_s:
             return [_expired(job)]
+        if self._open_requests(job.peer) >= MAX_OPEN_REQUESTS:
+            message = f"{MAX_OPEN_REQUESTS} requests of this connection are open already"
+            return [_refuse(job, ErrorCode.BUSY, message)]
         self._queue.append(job)
         instructions = self._fill(now_s)
         if len(self._queue) > self._queue_limit:
@@ -206,6 +209,14 @@ class Dispatcher:
         if self._grace_ends_s is not None and self._running:
             times.append(self._grace_ends_s)
         return min(times, default=None)
+
+    def _open_requests(self, peer: bytes) -> int:
+        """Jobs of one client that wait or run."""
+        waiting = sum(job.peer == peer for job in self._queue)
+        running = sum(
+            run.job is not None and run.job.peer == peer for run in self._running.values()
+        )
+        return waiting + running
 
     def _fill(self, now_s: float) -> list[Instruction]:
         """Give waiting jobs to idle workers; drop those whose client no longer waits."""

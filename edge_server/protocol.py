@@ -29,6 +29,8 @@ FRAMES = 2
 MAX_HEADER_BYTES = 4096
 MAX_BUDGET_MS = 3_600_000
 MAX_MESSAGE_CHARS = 300
+MAX_OPEN_REQUESTS = 16
+"""Tasks one connection may have unanswered; one more is BUSY."""
 _PREFIX = MAGIC + bytes([SCHEMA_VERSION])
 
 

@@ -12,10 +12,15 @@ from __future__ import annotations
 
 import zmq
 
+from edge_server.protocol import MAX_OPEN_REQUESTS
+
 ZERO_COPY_BYTES = 65_536
 """From this size a frame is sent and received without a copy."""
 LINGER_MS = 1000
-HIGH_WATER_MARK = 10
+HIGH_WATER_MARK = 2 * MAX_OPEN_REQUESTS
+"""Messages a peer may have waiting. Twice what it may have open: ZeroMQ counts what has left a
+queue only in lots of half its length, and an answer to a client that reads must never be dropped.
+"""
 _PEER_TIMEOUT_MS = 30_000
 
 

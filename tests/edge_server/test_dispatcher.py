@@ -44,6 +44,18 @@ def test_first_in_first_out_and_busy_when_the_queue_is_full(one_worker):
     assert started(done) == [(0, 2)]
 
 
+def test_one_client_cannot_fill_the_queue():
+    dispatcher = Dispatcher(queue_limit=100, max_task_s=10.0, overrun_grace_s=1.0)
+    dispatcher.worker_ready(0, 0.0)
+    for number in range(1, 17):
+        assert codes(dispatcher.admit(job(number), 0.0)) == []
+    assert codes(dispatcher.admit(job(17), 0.0)) == [(17, "busy")]
+    other = Job(b"another", 1, "echo", b"", 0.0, 100.0)
+    assert codes(dispatcher.admit(other, 0.0)) == []
+    dispatcher.worker_result(0, TaskResult(), 0.1)
+    assert codes(dispatcher.admit(job(18), 0.2)) == []
+
+
 def test_no_queue_at_all_still_runs_what_a_worker_is_free_for():
     dispatcher = Dispatcher(0, 10.0, 1.0)
     dispatcher.worker_ready(0, 0.0)
