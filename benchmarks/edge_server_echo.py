@@ -23,8 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from tqdm import tqdm
 
-ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
@@ -33,6 +32,7 @@ from edge_server.server import EdgeServer
 from offload.errors import OffloadError
 from offload.types import TaskInstance
 
+ROOT = Path(__file__).resolve().parents[1]
 ECHO = TaskInstance("echo", "small", 0)
 
 
@@ -167,10 +167,10 @@ def main(config: Config) -> None:
     pss, rss = idle_memory_bytes(config.workers)
     console = Console()
     console.print(table)
-    console.print(
-        f"throughput, 100 B, {config.connections * MAX_OPEN_REQUESTS} open: {a_second:,.0f} requests/s"
-    )
-    console.print(f"idle server with workers: PSS {pss / 2**20:.0f} MiB, RSS {rss / 2**20:.0f} MiB")
+    open_requests = config.connections * MAX_OPEN_REQUESTS
+    console.print(f"throughput, 100 B, {open_requests} open: {a_second:,.0f} requests/s")
+    mib = f"PSS {pss / 2**20:.0f} MiB, RSS {rss / 2**20:.0f} MiB"
+    console.print(f"idle server with {config.workers} workers: {mib}")
 
 
 if __name__ == "__main__":

@@ -17,11 +17,13 @@ from offload.types import TaskInstance
 
 def children() -> set[int]:
     """Pids of this process's children, zombies included."""
-    return {
-        int(pid)
-        for task in Path("/proc/self/task").iterdir()
-        for pid in (task / "children").read_text().split()
-    }
+    pids: set[int] = set()
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            pids.update(map(int, (thread / "children").read_text().split()))
+        except FileNotFoundError:
+            continue  # the thread has ended meanwhile
+    return pids
 
 
 def open_descriptors() -> Counter[str]:
