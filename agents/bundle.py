@@ -92,7 +92,7 @@ class PolicyBundle:
         }
         partial = folder / f".{_WEIGHTS_NAME}.{os.getpid()}"
         with partial.open("wb") as file:
-            np.savez(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)
         partial.replace(folder / _WEIGHTS_NAME)
         partial = folder / f".{_JSON_NAME}.{os.getpid()}"
         partial.write_text(json.dumps(description, indent=2) + "\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def network_layers(model: BaseAlgorithm) -> tuple[tuple[Layer, ...], str]:
     """
     from torch import nn
 
-    policy = model.policy
+    policy: Any = model.policy
     if hasattr(policy, "q_net"):
         modules = list(policy.q_net.q_net)
     elif hasattr(policy, "action_net"):

@@ -15,16 +15,19 @@ from offload.errors import BundleError, ConfigError, UnknownNameError
 from offload.interfaces import Policy
 from offload.types import Objective, Placement
 
-LEARNED_NAMES = ("ppo", "dqn")
+LEARNED_NAMES = ("ppo", "dqn", "a2c")
+PLAIN_NAMES = ("always-local", "always-edge", "random", "maui-measured", "maui-true")
 POLICY_NAMES = (
     "always-local",
     "always-edge",
     "random",
     *THRESHOLD_NAMES,
     "maui-measured",
-    *LEARNED_NAMES,
+    "ppo",
+    "dqn",
     "maui-true",
 )
+"""What ``all`` means."""
 PRETRAINED = Path(__file__).parent / "pretrained"
 
 
@@ -53,7 +56,7 @@ def parse_names(text: str) -> tuple[str, ...]:
         return POLICY_NAMES
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in names:
-        if name not in POLICY_NAMES and name != "a2c":
+        if name not in (*POLICY_NAMES, *LEARNED_NAMES):
             raise UnknownNameError("policy", name, POLICY_NAMES)
     if not names:
         raise ConfigError(f"no policy named; known: {', '.join(POLICY_NAMES)}, or all")
@@ -66,68 +69,71 @@ def collect(
     """Make the policies of those names.
 
     A learned policy comes from ``run`` if that holds its algorithm, else from the newest run under
-    ``runs`` of its algorithm and objective, else from the bundle that ships.
+    ``runs`` of its algorithm and objective, else from the bundle that ships. The thresholds were
+    tuned with the first of these, on its training data.
 
     Raises:
         BundleError: ``run`` holds no usable bundle, or one for another objective.
     """
-    bundles: dict[str, PolicyBundle] = {}
-    sources: dict[str, str] = {}
+    found: dict[str, _Found] = {}
     if run is not None:
-        given = load_bundle(run / BUNDLE_NAME if (run / BUNDLE_NAME).is_dir() else run)
-        if given.objective is not objective:
-            raise BundleError(
-                f"{run} was trained for the objective {given.objective}; "
-                f"use --objective {given.objective}, or train: python train.py --objective {objective}"
-            )
-        bundles[given.algorithm] = given
-        sources[given.algorithm] = str(run)
-        names = tuple(names) if given.algorithm in names else (*names, given.algorithm)
-    notes = []
-    for name in (*LEARNED_NAMES, "a2c"):
-        if name in bundles or (name not in names and name != "ppo"):
-            continue
-        found = _newest_bundle(name, objective, runs)
-        if found is not None:
-            bundles[name], sources[name] = found
-        elif name in names:
-            notes.append(
-                f"{name}: left out, no run for the objective {objective}; "
-                f"make one: python train.py --algo {name} --objective {objective}"
-            )
+        given = _given_bundle(run, objective)
+        found[given.bundle.algorithm] = given
+        names = list(dict.fromkeys([*names, given.bundle.algorithm]))
+    for name in LEARNED_NAMES:
+        newest = None if name in found else _newest_bundle(name, objective, runs)
+        if newest is not None:
+            found[name] = newest
+    rules = {
+        rule["name"]: rule for each in reversed(found.values()) for rule in each.bundle.thresholds
+    }
+
     policies: list[Policy] = []
+    notes = []
     for name in names:
-        if name in bundles:
-            policies.append(BundlePolicy(bundles[name]))
-        elif name in THRESHOLD_NAMES:
-            rule = _threshold(name, bundles)
-            if rule is None:
-                notes.append(f"{name}: left out, it is tuned by train.py and there is no run yet")
-            else:
-                policies.append(rule)
-        elif name not in (*LEARNED_NAMES, "a2c"):
+        if name in found:
+            policies.append(BundlePolicy(found[name].bundle))
+        elif name in rules:
+            policies.append(threshold_from_dict(rules[name]))
+        elif name in PLAIN_NAMES:
             policies.append(_plain_policy(name, objective, seed))
-    if not any(policy.name == "maui-true" for policy in policies):
+        else:
+            algorithm = name if name in LEARNED_NAMES else "ppo"
+            notes.append(
+                f"{name} is left out: no run for the objective {objective}; "
+                f"make one: python train.py --algo {algorithm} --objective {objective}"
+            )
+    if "maui-true" not in names:
         policies.append(MauiPolicy(objective, sees_truth=True))
-    used = {policy.name for policy in policies}
-    return PolicySet(tuple(policies), {n: s for n, s in sources.items() if n in used}, tuple(notes))
+    sources = {name: each.source for name, each in found.items() if name in names}
+    return PolicySet(tuple(policies), sources, tuple(notes))
 
 
-def _newest_bundle(name: str, objective: Objective, runs: Path) -> tuple[PolicyBundle, str] | None:
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A bundle and where it was found."""
+
+    bundle: PolicyBundle
+    source: str
+
+
+def _given_bundle(run: Path, objective: Objective) -> _Found:
+    bundle = load_bundle(run / BUNDLE_NAME if (run / BUNDLE_NAME).is_dir() else run)
+    if bundle.objective is not objective:
+        raise BundleError(
+            f"{run} was trained for the objective {bundle.objective}, not {objective}; "
+            f"use --objective {bundle.objective}, or: python train.py --objective {objective}"
+        )
+    return _Found(bundle, str(run))
+
+
+def _newest_bundle(name: str, objective: Objective, runs: Path) -> _Found | None:
     newest = newest_run(runs, name, objective)
     if newest is not None:
-        return load_bundle(newest / BUNDLE_NAME), str(newest)
+        return _Found(load_bundle(newest / BUNDLE_NAME), str(newest))
     shipped = PRETRAINED / f"{name}-{objective}"
     if shipped.is_dir():
-        return load_bundle(shipped), "the pretrained bundle"
-    return None
-
-
-def _threshold(name: str, bundles: dict[str, PolicyBundle]) -> Policy | None:
-    for bundle in bundles.values():
-        for rule in bundle.thresholds:
-            if rule.get("name") == name:
-                return threshold_from_dict(rule)
+        return _Found(load_bundle(shipped), "the pretrained bundle")
     return None
 
 

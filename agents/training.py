@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-
 from agents.bundle import PolicyBundle
 from agents.run_directory import (
     BUNDLE_NAME,
@@ -204,7 +203,8 @@ def train(
             config.total_steps,
             callback=watch,
             tb_log_name=TENSORBOARD_NAME,
-            log_interval=None if config.algo == "dqn" else 10,
+            # The watch writes the log at its checks, at even intervals for every algorithm.
+            log_interval=1_000_000_000,
         )
     except KeyboardInterrupt:
         interrupted = True

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from agents.training import TrainConfig
 
-CHECKS = 40
+CHECKS = 30
 """Checks in one training."""
-VALIDATION_LANES = 256
+VALIDATION_LANES = 1024
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from envs.workload import WorkloadTable
 from offload.features import N_FEATURES
 from offload.oracle import maui_placement
 from offload.tasks.profile_table import load_profile_table
+from offload.types import FloatArray
 
 
 class BatchedOffloadVecEnv(VecEnv):
@@ -70,7 +71,7 @@ class BatchedOffloadVecEnv(VecEnv):
             raise RuntimeError("call reset() before step()")
         return self._dynamics.observation()
 
-    def _baseline_cost(self) -> NDArray[np.float64] | float:
+    def _baseline_cost(self) -> FloatArray | float:
         """What maui-true pays for this task in its own run of the same scenario."""
         if self._oracle is None:
             return 0.0
@@ -112,15 +113,15 @@ class BatchedOffloadVecEnv(VecEnv):
     def close(self) -> None:
         """Nothing to release."""
 
-    def _lanes(self, indices: None | int | Iterable[int]) -> Sequence[int]:
+    def _lanes(self, indices: int | Iterable[int] | None) -> Sequence[int]:
         return list(self._get_indices(indices))
 
-    def get_attr(self, attr_name: str, indices: None | int | Iterable[int] = None) -> list[Any]:
+    def get_attr(self, attr_name: str, indices: int | Iterable[int] | None = None) -> list[Any]:
         """The attribute of this object, once for each lane asked for."""
         return [getattr(self, attr_name) for _ in self._lanes(indices)]
 
     def set_attr(
-        self, attr_name: str, value: Any, indices: None | int | Iterable[int] = None
+        self, attr_name: str, value: Any, indices: int | Iterable[int] | None = None
     ) -> None:
         """Refused: lanes share one object, so an attribute of one lane does not exist."""
         raise AttributeError(f"lanes cannot have attributes of their own: {attr_name}")
@@ -129,14 +130,14 @@ class BatchedOffloadVecEnv(VecEnv):
         self,
         method_name: str,
         *method_args: Any,
-        indices: None | int | Iterable[int] = None,
+        indices: int | Iterable[int] | None = None,
         **method_kwargs: Any,
     ) -> list[Any]:
         """Refused: there is no environment object a lane."""
         raise AttributeError(f"lanes have no methods of their own: {method_name}")
 
     def env_is_wrapped(
-        self, wrapper_class: type[Any], indices: None | int | Iterable[int] = None
+        self, wrapper_class: type[Any], indices: int | Iterable[int] | None = None
     ) -> list[bool]:
         """False for every lane: nothing is wrapped."""
         return [False for _ in self._lanes(indices)]

@@ -72,10 +72,6 @@ class WorkloadConfig:
         load_low, load_high: share of the device's CPU that the episode's tasks would need if all
             ran locally, drawn log-uniformly.
         deadline_slack_low, deadline_slack_high: deadline in units of the predicted local seconds.
-        edge_busy_share_high: an episode's share of time in which others keep the edge busy, drawn
-            uniformly from 0 to this.
-        edge_queue_median_s, edge_queue_sigma: log-normal queueing at the edge while it is busy.
-        edge_memory_s: time in which the edge's state is forgotten.
     """
 
     kinds: tuple[str, ...] = ()
@@ -85,10 +81,6 @@ class WorkloadConfig:
     load_high: float = 0.8
     deadline_slack_low: float = 1.5
     deadline_slack_high: float = 5.0
-    edge_busy_share_high: float = 0.6
-    edge_queue_median_s: float = 0.3
-    edge_queue_sigma: float = 1.0
-    edge_memory_s: float = 20.0
 
     def __post_init__(self) -> None:
         _require(self.mix_concentration > 0, "workload.mix_concentration must be above 0")
@@ -101,12 +93,32 @@ class WorkloadConfig:
             "workload deadline slack must be at least 1 and rise: "
             f"{self.deadline_slack_low}..{self.deadline_slack_high}",
         )
+
+
+@dataclass(frozen=True)
+class EdgeProcessConfig:
+    """How busy others keep the edge server.
+
+    Attributes:
+        busy_share_high: an episode's share of time in which others keep the edge busy, drawn
+            uniformly from 0 to this.
+        queue_median_s, queue_sigma: log-normal queueing at the edge while it is busy.
+        memory_s: time in which the edge's state is forgotten (1/e).
+    """
+
+    busy_share_high: float = 0.6
+    queue_median_s: float = 0.3
+    queue_sigma: float = 1.0
+    memory_s: float = 20.0
+
+    def __post_init__(self) -> None:
         _require(
-            0 <= self.edge_busy_share_high < 1,
-            f"workload.edge_busy_share_high is {self.edge_busy_share_high}; it must be in [0, 1)",
+            0 <= self.busy_share_high < 1,
+            f"edge.busy_share_high is {self.busy_share_high}; it must be in [0, 1)",
         )
-        _require(self.edge_queue_median_s > 0, "workload.edge_queue_median_s must be above 0")
-        _require(self.edge_memory_s > 0, "workload.edge_memory_s must be above 0")
+        _require(self.queue_median_s > 0, "edge.queue_median_s must be above 0")
+        _require(self.queue_sigma >= 0, "edge.queue_sigma must be 0 or more")
+        _require(self.memory_s > 0, "edge.memory_s must be above 0")
 
 
 @dataclass(frozen=True)
@@ -131,6 +143,7 @@ class EnvConfig:
     cost_cap: float = 10.0
     low_battery_share: float = 0.25
     link: LinkProcessConfig = field(default_factory=LinkProcessConfig)
+    edge: EdgeProcessConfig = field(default_factory=EdgeProcessConfig)
     workload: WorkloadConfig = field(default_factory=WorkloadConfig)
 
     def __post_init__(self) -> None:
@@ -167,10 +180,13 @@ def config_from_dict(data: dict[str, Any]) -> EnvConfig:
         raise ConfigError(f"env config must be a table of settings, not {type(data).__name__}")
     data = dict(data)
     try:
-        if "link" in data:
-            data["link"] = build(LinkProcessConfig, data["link"], "env config, link")
-        if "workload" in data:
-            data["workload"] = build(WorkloadConfig, data["workload"], "env config, workload")
+        for name, part in (
+            ("link", LinkProcessConfig),
+            ("edge", EdgeProcessConfig),
+            ("workload", WorkloadConfig),
+        ):
+            if name in data:
+                data[name] = build(part, data[name], f"env config, {name}")
         if "objective" in data:
             data["objective"] = Objective(data["objective"])
         config: EnvConfig = build(EnvConfig, data, "env config")

@@ -101,7 +101,7 @@ class OffloadDynamics:
         return self._context(
             _row(self.scenario.links.measured, step),
             _row(self.scenario.work.predicted, step),
-            EdgeState(self.seen_queue_s, self.seen_age_s),
+            self._believed_edge(),
             _row(self.scenario.predicted_moved, step),
         )
 
@@ -111,8 +111,18 @@ class OffloadDynamics:
         return self._context(
             _row(self.scenario.links.true, step),
             _row(self.scenario.work.true, step),
-            EdgeState(self.scenario.work.edge_queue_s[step], np.zeros(self.scenario.lanes)),
+            EdgeState(self.scenario.edge.queue_s[step], np.zeros(self.scenario.lanes)),
             _row(self.scenario.true_moved, step),
+        )
+
+    def _believed_edge(self) -> EdgeState:
+        """The newer of two sources: the last probe, and the last remote run that came back."""
+        probe_age_s = self.scenario.links.measured.age_s[self.step_index]
+        probed_s = self.scenario.edge.probed_queue_s[self.step_index]
+        run_is_newer = self.seen_age_s < probe_age_s
+        return EdgeState(
+            queue_s=np.where(run_is_newer, self.seen_queue_s, probed_s),
+            age_s=np.minimum(self.seen_age_s, probe_age_s),
         )
 
     def _context(
@@ -147,7 +157,7 @@ class OffloadDynamics:
         Args:
             placement: 0 local or 1 edge, shape (lanes,).
         """
-        to_edge = np.asarray(placement) == 1
+        to_edge: BoolArray = np.asarray(placement) == 1
         true = self.true_context()
         # The engine sets its budget by what the device knows, before the truth shows.
         budget_s = edge_budget_s(self.measured_context())
@@ -155,13 +165,13 @@ class OffloadDynamics:
         optimum = maui_placement(true, self.objective)
 
         edge = costs.edge_realised
-        seconds = np.where(to_edge, edge.seconds, costs.local.seconds)
-        energy_j = np.where(to_edge, edge.energy_j, costs.local.energy_j)
+        seconds = _choose(to_edge, edge.seconds, costs.local.seconds)
+        energy_j = _choose(to_edge, edge.energy_j, costs.local.energy_j)
         fell_back = to_edge & edge.fell_back
         local_cost = np.minimum(costs.local_objective, self.cost_cap)
         edge_cost = np.minimum(costs.edge_objective, self.cost_cap)
         result = StepResult(
-            cost=np.where(to_edge, edge_cost, local_cost),
+            cost=_choose(to_edge, edge_cost, local_cost),
             local_cost=local_cost,
             edge_cost=edge_cost,
             optimum=optimum,
@@ -212,10 +222,16 @@ class OffloadDynamics:
         self.tail_left_s = np.where(to_edge, after_transfer, after_quiet)
 
     def _remember_edge(self, seen: BoolArray, queue_s: FloatArray, gap_s: FloatArray) -> None:
-        """The device learns the edge's queueing only from remote runs that come back."""
+        """A remote run that comes back says what queueing it met."""
         self.seen_queue_s = np.where(seen, queue_s, self.seen_queue_s)
         age_s = np.where(seen, 0.0, self.seen_age_s) + gap_s
         self.seen_age_s = np.minimum(age_s, NEVER_SEEN_S)
+
+
+def _choose(to_edge: BoolArray, edge: FloatArray, local: FloatArray) -> FloatArray:
+    """Each lane's value of the placement it chose."""
+    chosen: FloatArray = np.where(to_edge, edge, local)
+    return chosen
 
 
 def _row(part: Any, step: int) -> Any:

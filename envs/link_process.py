@@ -19,6 +19,7 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.config import LinkProcessConfig
+from envs.stochastic import earlier_state, earlier_value, ornstein_uhlenbeck, two_state_chain
 from offload.energy_model import RADIO_NAMES
 from offload.link_profiles import get_profile
 from offload.types import FloatArray, IntArray, LinkState
@@ -73,61 +74,6 @@ class _ProfileTable:
         )
 
 
-def ornstein_uhlenbeck(
-    rng: Generator, gap_s: FloatArray, sigma: float, memory_s: float
-) -> FloatArray:
-    """A stationary process of mean 0, sampled at uneven times.
-
-    Args:
-        gap_s: time since the sample before, shape (steps, lanes); the first row is not used.
-        sigma: its standard deviation.
-        memory_s: its correlation time.
-
-    Returns:
-        Shape (steps, lanes).
-    """
-    steps, lanes = gap_s.shape
-    keep = np.exp(-gap_s / memory_s)
-    shock = np.sqrt(1.0 - keep**2) * rng.standard_normal((steps, lanes))
-    shock[0] = rng.standard_normal(lanes)
-    out = np.empty_like(shock)
-    out[0] = shock[0]
-    for step in range(1, steps):
-        out[step] = keep[step] * out[step - 1] + shock[step]
-    return sigma * out
-
-
-def earlier_value(
-    rng: Generator, now: FloatArray, age_s: FloatArray, sigma: float, memory_s: float
-) -> FloatArray:
-    """The same process ``age_s`` earlier, given its value now (it is reversible)."""
-    keep = np.exp(-age_s / memory_s)
-    return keep * now + sigma * np.sqrt(1.0 - keep**2) * rng.standard_normal(now.shape)
-
-
-def two_state_chain(
-    rng: Generator, gap_s: FloatArray, on_share: FloatArray | float, memory_s: float
-) -> FloatArray:
-    """A stationary on/off process (0 or 1), sampled at uneven times.
-
-    Args:
-        gap_s: shape (steps, lanes); the first row is not used.
-        on_share: long-run share of time on, a number or shape (lanes,).
-        memory_s: its correlation time, 1 / (rate on + rate off).
-
-    Returns:
-        0.0 or 1.0, shape (steps, lanes).
-    """
-    draw = rng.random(gap_s.shape)
-    keep = np.exp(-gap_s / memory_s)
-    out = np.empty_like(draw)
-    out[0] = draw[0] < on_share
-    for step in range(1, len(draw)):
-        chance = on_share + keep[step] * (out[step - 1] - on_share)
-        out[step] = draw[step] < chance
-    return out
-
-
 def _noisy(rng: Generator, value: FloatArray, sigma: float) -> FloatArray:
     noisy: FloatArray = value * np.exp(sigma * rng.standard_normal(value.shape))
     return noisy
@@ -144,7 +90,7 @@ def draw_links(
     """
     steps, lanes = gap_s.shape
     table = _ProfileTable.of(profiles)
-    profile = rng.integers(len(profiles), size=lanes)
+    profile: IntArray = rng.integers(len(profiles), size=(lanes,))
     up = ornstein_uhlenbeck(rng, gap_s, config.rate_sigma, config.rate_memory_s)
     down = ornstein_uhlenbeck(rng, gap_s, config.rate_sigma, config.rate_memory_s)
     rtt = ornstein_uhlenbeck(rng, gap_s, config.rtt_sigma, config.rtt_memory_s)
@@ -157,10 +103,7 @@ def draw_links(
     severity = rng.random((steps, lanes))
 
     age_s = rng.exponential(config.estimate_age_s, (steps, lanes))
-    keep = np.exp(-age_s / memory_s)
-    was_disturbed = (rng.random((steps, lanes)) < on_share + keep * (disturbed - on_share)).astype(
-        float
-    )
+    was_disturbed = earlier_state(rng, disturbed, age_s, on_share, memory_s)
 
     def state(
         up_log: FloatArray, down_log: FloatArray, rtt_log: FloatArray, bad: FloatArray
@@ -191,4 +134,6 @@ def draw_links(
         downlink_bps=_noisy(rng, before.downlink_bps, config.rate_noise),
         age_s=age_s,
     )
-    return LinkSamples(state(up, down, rtt, disturbed), measured, profile, table.radio[profile])
+    return LinkSamples(
+        state(up, down, rtt, disturbed), measured, profile, np.asarray(table.radio[profile])
+    )

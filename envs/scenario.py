@@ -14,6 +14,7 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.config import EnvConfig
+from envs.edge_process import EdgeSamples, draw_edge
 from envs.link_process import LinkSamples, draw_links
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
 from offload.cost_model import transfer
@@ -26,7 +27,7 @@ class Scenario:
     """A block of episodes side by side.
 
     Attributes:
-        links, work: see their classes; arrays of shape (steps, lanes).
+        links, edge, work: see their classes; arrays of shape (steps, lanes).
         true_moved: seconds of the transfers a remote run would really need.
         predicted_moved: the same, predicted from the device's estimate of the link.
         reference_queue_s: backlog the device would have if it ran every task itself.
@@ -34,6 +35,7 @@ class Scenario:
     """
 
     links: LinkSamples
+    edge: EdgeSamples
     work: WorkloadSamples
     true_moved: Transfer
     predicted_moved: Transfer
@@ -87,6 +89,7 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
     )
     return Scenario(
         links=links,
+        edge=draw_edge(rng, config.edge, work.gap_s, links.measured.age_s),
         work=work,
         true_moved=Transfer(exact.upload_s * surprise[0], exact.download_s * surprise[1]),
         predicted_moved=transfer(links.measured, work.predicted, config.congestion_control),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -51,8 +51,8 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | 9 | output_bytes | B | 100 | 1e8 | predicted bytes it sends back |
     | 10 | deadline | s | 0.001 | 1000 | latest completion, from arrival |
     | 11 | local_queue | s | 0.01 | 100 | work waiting on the device |
-    | 12 | edge_queue | s | 0.01 | 100 | queueing met by the last remote run |
-    | 13 | edge_queue_age | s | 0.1 | 1000 | time since that run; 1000: there was none |
+    | 12 | edge_queue | s | 0.01 | 100 | edge queueing last seen, by a probe or a remote run |
+    | 13 | edge_queue_age | s | 0.1 | 1000 | time since then |
     | 14 | battery | 1 | linear | 1 | charge |
     | 15 | radio_tail_left | s | 0.1 | 100 | time the radio still stays awake |
     | 16 | reference_seconds | s | 0.001 | 1000 | all-local seconds, the unit of the time cost |
@@ -87,12 +87,12 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     v0: first.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": []}
+    metadata: dict[str, Any] = {"render_modes": []}  # noqa: RUF012 (as gymnasium declares it)
 
     def __init__(self, config: EnvConfig | None = None, profile_table: Path | None = None) -> None:
         self.config = config or EnvConfig()
         self.table = WorkloadTable.of(load_profile_table(profile_table), self.config.workload)
-        self.observation_space = observation_space()
+        self.observation_space: spaces.Space[Any] = observation_space()
         self.action_space = spaces.Discrete(2)
         self._dynamics: OffloadDynamics | None = None
 

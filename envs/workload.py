@@ -1,4 +1,4 @@
-"""Which tasks arrive, when, how long they really take, and how busy others keep the edge."""
+"""Which tasks arrive, when, and how long they really take."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.config import WorkloadConfig
-from envs.link_process import ornstein_uhlenbeck, two_state_chain
 from offload.errors import ConfigError
 from offload.tasks.profile_table import ProfileTable
 from offload.types import FloatArray, IntArray, TaskProfile
@@ -27,14 +26,12 @@ class WorkloadSamples:
         true: what the tasks really take.
         predicted: what the device knows before it runs them: the table's medians, but the
             input's true size, since it holds the input.
-        edge_queue_s: queueing a remote run would meet now.
     """
 
     row: IntArray
     gap_s: FloatArray
     true: TaskProfile
     predicted: TaskProfile
-    edge_queue_s: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +80,7 @@ class WorkloadTable:
 def draw_workload(
     rng: Generator, config: WorkloadConfig, table: WorkloadTable, steps: int, lanes: int
 ) -> WorkloadSamples:
-    """Draw a block of tasks; each lane has a mix, a load and a busy edge of its own."""
+    """Draw a block of tasks; each lane has a mix and a load of its own."""
     shape = (steps, lanes)
     mix = rng.gamma(config.mix_concentration, size=(lanes, len(table.labels))) + 1e-9
     mix /= mix.sum(axis=1, keepdims=True)
@@ -115,9 +112,4 @@ def draw_workload(
         * np.exp(table.output_spread[row] * rng.standard_normal(shape)),
         deadline_s=predicted.deadline_s,
     )
-
-    busy_share = rng.uniform(0.0, config.edge_busy_share_high, lanes)
-    busy = two_state_chain(rng, gap_s, busy_share, config.edge_memory_s)
-    log_queue = ornstein_uhlenbeck(rng, gap_s, config.edge_queue_sigma, config.edge_memory_s)
-    edge_queue_s = busy * config.edge_queue_median_s * np.exp(log_queue)
-    return WorkloadSamples(row, gap_s, true, predicted, edge_queue_s)
+    return WorkloadSamples(row, gap_s, true, predicted)

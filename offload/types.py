@@ -171,8 +171,8 @@ class EdgeState:
     """What the device last saw of the edge server.
 
     Attributes:
-        queue_s: queueing of the last remote run.
-        age_s: time since that run.
+        queue_s: queueing there, as a probe or the last remote run found it.
+        age_s: time since then.
     """
 
     queue_s: Quantity
@@ -265,4 +265,28 @@ class ExecutionResult:
     output: bytes
     cost: PlacementCost
     correct: bool | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairedRun:
+    """One task instance that was run on both sides, measured.
+
+    Attributes:
+        link: what the device believed of the link when it would have had to decide.
+        predicted: what it believed of the task.
+        budget_s: longest wait for the edge.
+        local: measured cost on the device.
+        edge: measured cost at the edge; None: not back within the budget.
+        correct: both answers were checked, and right (an edge run given up is not counted).
+        detail: why there is no edge cost.
+    """
+
+    task: TaskInstance
+    link: LinkState
+    predicted: TaskProfile
+    budget_s: float
+    local: PlacementCost
+    edge: PlacementCost | None
+    correct: bool
     detail: str = ""

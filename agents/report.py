@@ -1,0 +1,148 @@
+"""What an evaluation shows and writes: the table, result.json, the summary, the decisions."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from agents.scores import Interval
+from agents.simulation import Evaluation
+from offload.types import FloatArray
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What an evaluation was made under.
+
+    Attributes:
+        profile: network profile, or ``all``.
+        mode: ``live`` or ``sim``.
+        backend: network backend of a live run; None in simulation.
+        objective: what was minimised.
+        seed: of the test scenarios.
+        sources: where each learned policy came from.
+        notes: what a reader must know: substitutes, policies left out.
+        details: anything more, for result.json.
+    """
+
+    profile: str
+    mode: str
+    backend: str | None
+    objective: str
+    seed: int
+    sources: dict[str, str]
+    notes: tuple[str, ...]
+    details: dict[str, Any]
+
+
+def summary(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
+    """The summary that ``--json`` writes; docs/results.md documents it."""
+    return {
+        "schema": SCHEMA,
+        "profile": setting.profile,
+        "mode": setting.mode,
+        "backend": setting.backend,
+        "objective": setting.objective,
+        "decisions": evaluation.decisions,
+        "seed": setting.seed,
+        "policies": {name: score.as_dict() for name, score in evaluation.scores.items()},
+    }
+
+
+def result(evaluation: Evaluation, setting: Setting, origin: dict[str, Any]) -> dict[str, Any]:
+    """The whole of result.json: the summary, and what it takes to judge and repeat it."""
+    return {
+        **summary(evaluation, setting),
+        "learned_policies_from": setting.sources,
+        "notes": list(setting.notes),
+        "energy": "modelled",
+        "latency": "measured" if setting.mode == "live" else "modelled",
+        "details": setting.details,
+        "origin": origin,
+    }
+
+
+def print_table(evaluation: Evaluation, setting: Setting, console: Console) -> None:
+    """Print the policies' table with what one must know to read it."""
+    measured = "measured" if setting.mode == "live" else "simulated"
+    how = f"live over {setting.backend}" if setting.mode == "live" else "simulation"
+    table = Table(
+        title=(
+            f"{setting.profile}: {evaluation.decisions:,} decisions, {how}, "
+            f"objective {setting.objective}, seed {setting.seed}"
+        ),
+        caption=(
+            "Accuracy: agreement with the MAUI optimum on the true state (ties: costs within 2 % "
+            "count as right). Cost: 1 is all-local. Brackets: 95 % bootstrap interval. "
+            f"Latency {measured}, energy modelled."
+        ),
+        caption_justify="left",
+    )
+    table.add_column("policy", no_wrap=True)
+    for heading in (
+        "accuracy %", "ties %", "cost", "regret", "p50 s", "p95 s", "energy J", "edge %", "late %"
+    ):  # fmt: skip
+        table.add_column(heading, justify="right", no_wrap=True)
+    for name, score in evaluation.scores.items():
+        table.add_row(
+            name + (" (collapsed)" if score.collapsed and not name.startswith("always") else ""),
+            _percent(score.accuracy),
+            f"{100 * score.accuracy_ties.value:.1f}",
+            _bracketed(score.cost),
+            f"{score.regret_maui_true.value:+.3f}",
+            f"{score.latency_p50_s:.3f}",
+            f"{score.latency_p95_s:.3f}",
+            f"{score.energy_j:.2f}",
+            f"{100 * score.offloaded:.0f}",
+            f"{100 * score.deadline_misses:.1f}",
+        )
+    console.print(table)
+    for name, source in setting.sources.items():
+        console.print(f"{name}: {source}", highlight=False)
+    for note in setting.notes:
+        console.print(f"note: {note}", highlight=False)
+
+
+def _percent(interval: Interval) -> str:
+    scaled = Interval(100 * interval.value, 100 * interval.low, 100 * interval.high)
+    return f"{scaled.value:.1f} [{scaled.low:.1f}, {scaled.high:.1f}]"
+
+
+def _bracketed(interval: Interval) -> str:
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def write_decisions(
+    path: Path, facts: dict[str, Sequence[Any] | FloatArray], evaluation: Evaluation
+) -> None:
+    """Write one line a decision: the facts all policies share, then each policy's choice and cost.
+
+    Args:
+        facts: columns of one value a decision, in the order of scenarios, then steps.
+    """
+    columns: dict[str, Iterable[Any]] = {name: _rounded(values) for name, values in facts.items()}
+    for name, played in evaluation.rollouts.items():
+        columns[f"{name}:placement"] = played.placement.T.ravel().tolist()
+        columns[f"{name}:optimum"] = played.optimum.T.ravel().tolist()
+        for term in ("cost", "seconds", "energy_j"):
+            columns[f"{name}:{term}"] = _rounded(getattr(played, term).T.ravel())
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def _rounded(values: Sequence[Any] | FloatArray) -> list[Any]:
+    array = np.asarray(values)
+    if array.dtype.kind != "f":
+        return list(array.tolist())
+    return [f"{value:.6g}" for value in array.tolist()]

@@ -1,0 +1,149 @@
+"""The device of a live run: a process in the device's namespace, its task CPU slowed down.
+
+Reads orders from standard input and answers on standard output, one JSON message a line; ends when
+its input does. The probes and the connection run at full speed, the tasks in a child under a quota.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import msgspec
+import tyro
+
+from edge_server.client import EdgeClient
+from netem.probes import LinkProber
+from offload.errors import OffloadError, RemoteError
+from offload.local_executor import LocalExecutor
+from offload.tasks import get_task
+from offload.types import ExecutionResult, LinkState, Outcome, TaskInstance
+from testbed.messages import (
+    Answer,
+    Broken,
+    Execute,
+    Executed,
+    Measure,
+    Measured,
+    Order,
+    Ready,
+    Timing,
+    Warm,
+    WarmUp,
+)
+
+_WARM_UP_BUDGET_S = 60.0
+_CALIBRATION_RUNS = 3
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """Where the edge is, and how slow the device."""
+
+    edge_address: str
+    edge_port: int
+    probe_port: int
+    slowdown: float = 4.0
+    core: int | None = None
+    congestion_control: str = "cubic"
+
+
+class Device:
+    """Carries out orders."""
+
+    def __init__(
+        self, options: DeviceOptions, local: LocalExecutor, edge: EdgeClient, prober: LinkProber
+    ) -> None:
+        self._options = options
+        self._local = local
+        self._edge = edge
+        self._prober = prober
+        self._inputs: tuple[TaskInstance, bytes] | None = None
+
+    def answer(self, order: Order) -> Answer:
+        """Carry out one order; errors of the project become :class:`Broken`."""
+        try:
+            if isinstance(order, WarmUp):
+                return self._warm_up(order)
+            if isinstance(order, Measure):
+                return self._measure()
+            return self._execute(order)
+        except OffloadError as error:
+            return Broken(f"{type(error).__name__}: {error}")
+
+    def _measure(self) -> Measured:
+        state = self._prober.measure()
+        cost = self._prober.cost
+        link = LinkState(**{name: float(getattr(state, name)) for name in LinkState.__slots__})
+        used = self._edge.congestion_control() or self._options.congestion_control
+        return Measured(link, cost.uplink_bytes + cost.downlink_bytes, used)
+
+    def _warm_up(self, order: WarmUp) -> Warm:
+        self._local.warm_up(order.kinds)
+        timings = []
+        for kind in order.kinds:
+            seconds: dict[bool, list[float]] = {False: [], True: []}
+            for seed in range(_CALIBRATION_RUNS + 1):
+                task = TaskInstance(kind, get_task(kind).sizes[0], seed)
+                for on_edge in (False, True):
+                    executor = self._edge if on_edge else self._local
+                    done = executor.execute(task, self._input(task), _WARM_UP_BUDGET_S)
+                    if seed > 0:  # the first run loads models
+                        seconds[on_edge].append(float(done.cost.compute_s))
+            middle = _CALIBRATION_RUNS // 2
+            timings.append(
+                Timing(kind, sorted(seconds[False])[middle], sorted(seconds[True])[middle])
+            )
+        return Warm(tuple(timings))
+
+    def _input(self, task: TaskInstance) -> bytes:
+        if self._inputs is None or self._inputs[0] != task:
+            self._inputs = (task, get_task(task.kind).make_input(task.size, task.seed))
+        return self._inputs[1]
+
+    def _execute(self, order: Execute) -> Executed:
+        task = order.task
+        payload = self._input(task)
+        try:
+            executor = self._edge if order.on_edge else self._local
+            done: ExecutionResult = executor.execute(task, payload, order.budget_s)
+        except RemoteError as error:
+            detail = f"{type(error).__name__}: {error}"
+            return Executed(None, True, len(payload), 0, detail)
+        if done.outcome is Outcome.FAILED:
+            return Executed(None, True, len(payload), 0, done.detail)
+        correct = get_task(task.kind).check(task.size, task.seed, done.output)
+        return Executed(done.cost, correct, len(payload), len(done.output), done.detail)
+
+
+def serve(device: Device, ready: Ready, orders: BinaryIO, answers: BinaryIO) -> None:
+    """Answer orders until there are no more."""
+    encoder = msgspec.json.Encoder()
+    decoder = msgspec.json.Decoder(Order)
+    answers.write(encoder.encode(ready) + b"\n")
+    answers.flush()
+    for line in orders:
+        answers.write(encoder.encode(device.answer(decoder.decode(line))) + b"\n")
+        answers.flush()
+
+
+def main(options: DeviceOptions) -> None:
+    """Run the device process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which then ends us
+    with (
+        LocalExecutor(options.slowdown, options.core) as local,
+        EdgeClient(
+            options.edge_address,
+            options.edge_port,
+            congestion_control=options.congestion_control,
+        ) as edge,
+        LinkProber(options.edge_address, options.probe_port) as prober,
+    ):
+        ready = Ready(local.limit.method, local.limit.reason)
+        serve(Device(options, local, edge, prober), ready, sys.stdin.buffer, sys.stdout.buffer)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(DeviceOptions))

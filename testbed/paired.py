@@ -1,0 +1,156 @@
+"""Runs each task instance on both sides, so that which side is better is measured."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.random import Generator
+
+from offload.cost_model import edge_budget_s
+from offload.errors import ConfigError
+from offload.tasks.profile_table import ProfileRow, ProfileTable
+from offload.types import (
+    DecisionContext,
+    DeviceState,
+    EdgeState,
+    LinkState,
+    PairedRun,
+    PlacementCost,
+    RadioPower,
+    TaskInstance,
+    TaskProfile,
+)
+from testbed.messages import Executed, Timing
+from testbed.testbed import Testbed, TestbedError
+
+LOCAL_BUDGET_S = 60.0
+PROBE_EVERY_S = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How this machine's seconds compare with the profile table's, by side (1: the same)."""
+
+    local: float
+    edge: float
+
+
+def calibrate(timings: Sequence[Timing], table: ProfileTable) -> Calibration:
+    """Median ratio of the warm-up's seconds to the table's, each side its own."""
+    smallest = {row.kind: row for row in reversed(table.rows) if row.size == "small"}
+    known = [(timing, smallest[timing.kind]) for timing in timings if timing.kind in smallest]
+    if not known:
+        raise ConfigError("the profile table holds none of the kinds that run here")
+    return Calibration(
+        statistics.median(timing.local_s / row.local_s for timing, row in known),
+        statistics.median(timing.edge_s / row.edge_s for timing, row in known),
+    )
+
+
+def draw_instances(
+    rng: Generator, rows: Sequence[ProfileRow], count: int
+) -> list[tuple[TaskInstance, ProfileRow]]:
+    """Task instances spread evenly over the rows, in random order, each with its own seed."""
+    order: list[int] = []
+    while len(order) < count:
+        order.extend(int(i) for i in rng.permutation(len(rows)))
+    seeds = rng.integers(1_000, 2**31, size=count)
+    return [
+        (TaskInstance(rows[i].kind, rows[i].size, int(seed)), rows[i])
+        for i, seed in zip(order[:count], seeds, strict=True)
+    ]
+
+
+def run_pairs(
+    testbed: Testbed,
+    instances: Sequence[tuple[TaskInstance, ProfileRow]],
+    *,
+    rng: Generator,
+    calibration: Calibration,
+    deadline_slack: tuple[float, float],
+    radio: RadioPower,
+    progress: Callable[[int], object],
+) -> list[PairedRun]:
+    """Run every instance on both sides, in random order of the sides.
+
+    The edge gets no longer than an engine would wait for it. The link is probed anew once the last
+    estimate is older than PROBE_EVERY_S.
+
+    Args:
+        deadline_slack: bounds of the deadline, in units of the predicted local seconds.
+        progress: called with 1 after each instance.
+
+    Raises:
+        TestbedError: a local run failed; there is nothing to compare with then.
+    """
+    runs = []
+    measured = testbed.measure()
+    measured_at = time.monotonic()
+    for task, row in instances:
+        if time.monotonic() - measured_at > PROBE_EVERY_S:
+            measured = testbed.measure()
+            measured_at = time.monotonic()
+        link = _aged(measured.link, time.monotonic() - measured_at)
+        predicted = TaskProfile(
+            local_s=row.local_s * calibration.local,
+            edge_s=row.edge_s * calibration.edge,
+            input_bytes=row.input_bytes,
+            output_bytes=row.output_bytes,
+            deadline_s=row.local_s * calibration.local * rng.uniform(*deadline_slack),
+        )
+        budget_s = _budget_s(link, predicted, radio)
+        edge_first = bool(rng.integers(2))
+        done: dict[bool, Executed] = {}
+        for on_edge in (edge_first, not edge_first):
+            allowed_s = budget_s if on_edge else LOCAL_BUDGET_S
+            done[on_edge] = testbed.execute(task, on_edge=on_edge, budget_s=allowed_s)
+        runs.append(_paired(task, link, predicted, budget_s, done[False], done[True]))
+        progress(1)
+    return runs
+
+
+def _paired(
+    task: TaskInstance,
+    link: LinkState,
+    predicted: TaskProfile,
+    budget_s: float,
+    local: Executed,
+    edge: Executed,
+) -> PairedRun:
+    if local.cost is None:
+        raise TestbedError(f"{task.kind}/{task.size} failed on the device: {local.detail}")
+    # The device holds the input when it decides, so it knows its true size.
+    known = TaskProfile(
+        local_s=predicted.local_s,
+        edge_s=predicted.edge_s,
+        input_bytes=float(local.input_bytes),
+        output_bytes=predicted.output_bytes,
+        deadline_s=predicted.deadline_s,
+    )
+    cost: PlacementCost | None = edge.cost
+    return PairedRun(
+        task=task,
+        link=link,
+        predicted=known,
+        budget_s=budget_s,
+        local=local.cost,
+        edge=cost,
+        correct=local.correct and edge.correct,
+        detail=edge.detail,
+    )
+
+
+def _aged(link: LinkState, seconds: float) -> LinkState:
+    values = {name: getattr(link, name) for name in LinkState.__slots__}
+    return LinkState(**{**values, "age_s": link.age_s + seconds})
+
+
+def _budget_s(link: LinkState, task: TaskProfile, radio: RadioPower) -> float:
+    device = DeviceState(0.0, 1.0, radio, 0.0, 0.0, 0.0)
+    context = DecisionContext(link, task, device, EdgeState(0.0, math.inf), 1.0, 1.0)
+    return float(np.asarray(edge_budget_s(context)))

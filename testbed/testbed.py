@@ -1,0 +1,246 @@
+"""Puts a device, an emulated link and an edge server together, and takes them apart again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TypeVar
+
+import msgspec
+
+from netem import Endpoint, Link, open_link
+from offload.errors import BackendError, OffloadError
+from offload.link_profiles import get_profile
+from offload.types import LinkProfile, TaskInstance
+from testbed.messages import (
+    Answer,
+    Broken,
+    Execute,
+    Executed,
+    Measure,
+    Measured,
+    Order,
+    Ready,
+    Timing,
+    Warm,
+    WarmUp,
+)
+
+_ROOT = Path(__file__).resolve().parent.parent
+_START_TIMEOUT_S = 30.0
+_ANSWER_TIMEOUT_S = 120.0
+_END_TIMEOUT_S = 5.0
+EDGE_PORT = 5555
+PROBE_PORT = 5556
+
+_AnswerT = TypeVar("_AnswerT", Ready, Warm, Measured, Executed)
+
+
+class TestbedError(OffloadError):
+    """A part of the testbed did not start, or died."""
+
+    __test__ = False
+
+
+@dataclass(frozen=True)
+class TestbedConfig:
+    """How the testbed is built.
+
+    Attributes:
+        backend: network backend, or ``auto``.
+        slowdown: how many times slower the device is than the edge.
+        workers: of the edge server.
+        congestion_control: TCP congestion control of both ends.
+    """
+
+    __test__ = False
+
+    backend: str = "auto"
+    slowdown: float = 4.0
+    workers: int = 1
+    congestion_control: str = "cubic"
+
+
+class Testbed:
+    """A context manager; everything it started has ended when it is left, however it is left.
+
+    Args:
+        profile: the link's profile once :meth:`apply` or :meth:`warm_up` is through.
+        config: how to build it.
+
+    Attributes:
+        link: the emulated link.
+        limit: how the device's CPU is slowed down: method and reason.
+
+    Raises:
+        BackendError: no network backend can run here.
+        TestbedError: the server or the device did not start.
+    """
+
+    __test__ = False
+
+    def __init__(self, profile: LinkProfile, config: TestbedConfig | None = None) -> None:
+        self.config = config or TestbedConfig()
+        self.profile = profile
+        self._stack = contextlib.ExitStack()
+        try:
+            self._build()
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self) -> None:
+        self.link: Link = self._stack.enter_context(
+            open_link(get_profile("lan"), self.config.backend)
+        )
+        for end in (self.link.device, self.link.edge):
+            self._set_congestion_control(end)
+        cores = sorted(os.sched_getaffinity(0))
+        edge = self.link.edge
+        server = self._start(
+            edge,
+            "edge_server",
+            *("--bind", edge.address, "--port", str(EDGE_PORT)),
+            *("--workers", str(self.config.workers)),
+            core=cores[-1],
+        )
+        _read_line(server, "the edge server")
+        responder = self._start(
+            edge, "netem", "respond", "--bind", edge.address, "--port", str(PROBE_PORT)
+        )
+        _read_line(responder, "the probe responder")
+        self._device = self._start(
+            self.link.device,
+            "testbed.device",
+            *("--edge-address", edge.address, "--edge-port", str(EDGE_PORT)),
+            *("--probe-port", str(PROBE_PORT), "--slowdown", str(self.config.slowdown)),
+            *("--core", str(cores[0]), "--congestion-control", self.config.congestion_control),
+        )
+        ready = self._answer(Ready)
+        self.limit = (ready.limit_method, ready.limit_reason)
+
+    def _set_congestion_control(self, end: Endpoint) -> None:
+        """Both ends' default, since a server's answers use the server's own."""
+        name = self.config.congestion_control
+        process = end.popen(
+            ["sysctl", "-q", "-w", f"net.ipv4.tcp_congestion_control={name}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        output, _ = process.communicate(timeout=_END_TIMEOUT_S)
+        if process.returncode != 0:
+            raise BackendError(
+                f"the kernel refuses the congestion control {name!r}: "
+                f"{output.decode(errors='replace').strip()}; try: modprobe tcp_{name}"
+            )
+
+    def _start(
+        self, end: Endpoint, module: str, *words: str, core: int | None = None
+    ) -> subprocess.Popen[bytes]:
+        pin = [] if core is None else ["taskset", "-c", str(core)]
+        process = end.popen(
+            [*pin, sys.executable, "-m", module, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=_ROOT,
+            # Ctrl-C reaches the whole foreground group; only the owner is to act on it.
+            start_new_session=True,
+        )
+        self._stack.callback(_end, process)
+        return process
+
+    def __enter__(self) -> Testbed:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process and take the link down; may be called twice."""
+        self._stack.close()
+
+    def warm_up(self, kinds: tuple[str, ...]) -> tuple[Timing, ...]:
+        """Load every model on both sides over the unshaped link, then set the profile.
+
+        Returns:
+            Seconds of one small run of each kind on both sides, for calibration.
+        """
+        warm = self._ask(WarmUp(kinds), Warm)
+        self.apply(self.profile)
+        return warm.timings
+
+    def apply(self, profile: LinkProfile) -> None:
+        """Set the link; it is read back and compared."""
+        self.link.apply(profile)
+        self.profile = profile
+
+    def measure(self) -> Measured:
+        """Probe the link from the device."""
+        return self._ask(Measure(), Measured)
+
+    def execute(self, task: TaskInstance, *, on_edge: bool, budget_s: float) -> Executed:
+        """Run a task on one side."""
+        return self._ask(Execute(task, on_edge, budget_s), Executed)
+
+    def _ask(self, order: Order, expected: type[_AnswerT]) -> _AnswerT:
+        stdin = self._device.stdin
+        if stdin is None:
+            raise TestbedError("the device process has no input")
+        try:
+            stdin.write(msgspec.json.encode(order) + b"\n")
+            stdin.flush()
+        except BrokenPipeError:
+            raise TestbedError("the device process has died") from None
+        return self._answer(expected)
+
+    def _answer(self, expected: type[_AnswerT]) -> _AnswerT:
+        line = _read_line(self._device, "the device process", _ANSWER_TIMEOUT_S)
+        answer: Answer = msgspec.json.decode(line, type=Answer)
+        if isinstance(answer, Broken):
+            raise TestbedError(f"the device could not do it: {answer.error}")
+        if not isinstance(answer, expected):
+            raise TestbedError(f"the device answered with {type(answer).__name__}")
+        return answer
+
+
+def _read_line(
+    process: subprocess.Popen[bytes], what: str, timeout_s: float = _START_TIMEOUT_S
+) -> bytes:
+    """One line of a process's output, or a TestbedError in bounded time."""
+    stdout = process.stdout
+    if stdout is None:
+        raise TestbedError(f"{what} has no output")
+    until = time.monotonic() + timeout_s
+    while not select.select([stdout], [], [], max(0.0, until - time.monotonic()))[0]:
+        if time.monotonic() >= until:
+            raise TestbedError(f"{what} said nothing for {timeout_s:.0f} s")
+    line = stdout.readline()
+    if not line:
+        raise TestbedError(f"{what} ended with status {process.wait()}; its error is above")
+    return line
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End a process, first by closing its input, then by SIGTERM, then by SIGKILL."""
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
+    process.terminate()
+    try:
+        process.wait(_END_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

@@ -1,0 +1,103 @@
+"""Train an offloading agent: ``python train.py``.
+
+Trains PPO on the simulated environment over a mixture of all network profiles, in about a minute on
+two cores, and writes a folder under runs/. Watch it with ``make tensorboard``.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from offload.errors import ConfigError, OffloadError
+from offload.link_profiles import get_profile
+from offload.types import Objective
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """Train an agent that decides, task by task: here, or on the edge server?"""
+
+    algo: str = "ppo"
+    """ppo, dqn, or a2c (stable-baselines3)."""
+    objective: Literal["latency", "energy", "mixed"] = "mixed"
+    """What to minimise: completion time, the device's energy (modelled), or half of each."""
+    profile: str = "all"
+    """Train on one network profile, a comma-separated few, or all of them."""
+    steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Decisions to train on. Default: about a minute's worth."""
+    seed: int = 0
+    """Seed of weights, exploration and training scenarios."""
+    lanes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Episodes side by side. Default: 1024 (dqn: 256)."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Go on from the weights of this run folder, with its settings; --steps may be given."""
+    out: Path = Path("runs")
+    """Where run folders go."""
+    tensorboard: bool = True
+    """Write TensorBoard events into the run folder."""
+
+
+def main(options: TrainOptions) -> int:
+    """Train as asked; returns the exit code."""
+    from agents.run_directory import make_folder
+    from agents.training import TrainConfig, resumed_config
+    from envs.config import EnvConfig
+
+    if options.resume is not None:
+        config = resumed_config(options.resume, options.steps)
+    else:
+        world = EnvConfig(objective=Objective(options.objective))
+        if options.profile != "all":
+            names = tuple(get_profile(name.strip()).name for name in options.profile.split(","))
+            world = replace(world, profiles=names)
+        config = TrainConfig(options.algo, options.seed, options.steps, options.lanes, world)
+    make_folder(options.out)
+    try:
+        # torch and stable-baselines3 take seconds to import, so only now.
+        from agents.training import train
+    except ImportError as error:
+        raise ConfigError(
+            f"the package {error.name!r} is missing; pip install -r requirements.txt"
+        ) from error
+
+    print(
+        f"training {config.algo} on {', '.join(config.env.profiles)}; objective "
+        f"{config.env.objective}; {config.total_steps:,} steps; seed {config.seed}",
+        flush=True,
+    )
+    result = train(config, options.out, resume=options.resume, tensorboard=options.tensorboard)
+    verb = "interrupted after" if result.interrupted else "trained"
+    print(
+        f"{verb} {result.steps:,} steps in {result.seconds:.1f} s "
+        f"({result.steps / result.seconds:,.0f} steps/s); accuracy against maui-true on "
+        f"validation scenarios: {result.accuracy:.1%}"
+    )
+    print(f"run: {result.folder}")
+    if result.interrupted:
+        print(f"go on: python train.py --resume {result.folder}")
+        return 130
+    print(f"evaluate: python evaluate.py --profile congested --run {result.folder}")
+    return 0
+
+
+def cli() -> None:
+    """Entry point: errors of the project are one line and exit code 2."""
+    options = tyro.cli(TrainOptions, description=__doc__)
+    try:
+        code = main(options)
+    except OffloadError as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("train.py: interrupted before training began", file=sys.stderr)
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    cli()
