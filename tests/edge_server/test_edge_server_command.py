@@ -18,7 +18,7 @@ from running_edge_server import a_task, alive, wait_until
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
 from edge_server.server import EdgeServer
-from offload.errors import RemoteFailure
+from offload.errors import RemoteFailure, RemoteTimeout
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "edge_server"]
@@ -66,13 +66,34 @@ def test_ready_line_service_and_clean_end(sent):
         assert not any(alive(pid) for pid in workers)
 
 
+BUSY_SERVER = """
+import sys
+sys.path[:0] = {path!r}
+import edge_server_tasks
+from edge_server.config import ServerConfig
+from edge_server.server import EdgeServer
+with EdgeServer(ServerConfig(port=0, workers=1), run_task=edge_server_tasks.run_task) as server:
+    server.start()
+    print(server.port, flush=True)
+    server.serve()
+"""
+
+
 @pytest.mark.chaos
-def test_workers_die_with_their_server():
-    with command("--port", "0", "--workers", "1") as (process, line):
-        port_of(line)
-        workers = children_of(process.pid)
-        process.kill()
-        assert wait_until(lambda: not any(alive(pid) for pid in workers), 3)
+def test_a_busy_worker_dies_with_its_server(tmp_path):
+    """A killed server cannot tell its workers; one inside a task does not read its channel."""
+    script = BUSY_SERVER.format(path=[str(ROOT), str(Path(__file__).parent)])
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        marker = tmp_path / "started"
+        with EdgeClient(port=int(process.stdout.readline())) as client:
+            with pytest.raises(RemoteTimeout):
+                client.execute(a_task("touch_then_sleep"), f"{marker} 50".encode(), 0.5)
+            worker = int(marker.read_text())
+            assert alive(worker)
+            process.kill()
+            assert wait_until(lambda: not alive(worker), 3)
 
 
 def test_an_idle_server_has_imported_nothing_heavy():
