@@ -49,6 +49,8 @@ class LocalExecutor:
     Attributes:
         limit: the CPU limit, with the method it uses and why.
         isolated: True: a task that crashes takes only the child with it.
+        last_cpu_s: CPU seconds of the last task that gave an output. On a full core of its own
+            that is a task's wall time; other load on the core does not add to it.
 
     Raises:
         ConfigError: ``slowdown`` or ``core`` is out of bounds.
@@ -65,6 +67,7 @@ class LocalExecutor:
         self._core = core
         self._child: _Child | None = None
         self._warm_kinds: list[str] = []
+        self.last_cpu_s = 0.0
         self.limit = CpuLimit(slowdown, method)
 
     @property
@@ -108,6 +111,7 @@ class LocalExecutor:
             return _failed(start, f"the process that ran the task died (status {status})")
         if report.output is None:
             raise TaskError(report.error)
+        self.last_cpu_s = report.cpu_s
         owed_s = self.limit.owed_s(report.cpu_s, report.wall_s)
         left_s = budget_s - (time.monotonic() - start)
         if owed_s > left_s:

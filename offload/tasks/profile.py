@@ -1,8 +1,10 @@
 """``python -m offload.tasks.profile``: measures every task on this machine, both sides.
 
-The edge side runs on a full core, the device side under a CPU limit; both through the same
-executor, in a child process of their own. Of the repeats of one seed the fastest counts, since
-other load on the machine can only add time; the median and the spread are then taken across seeds.
+Both sides run through the same executor, in child processes of their own. The edge's seconds are CPU
+seconds, which for one thread on a core of its own are wall seconds, and which other load on this
+machine does not stretch; the device's are wall seconds under the CPU limit. Of the repeats of one
+seed the fastest counts, since other load can only add time; the median and the spread are then
+taken across seeds.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from offload.errors import ConfigError, OffloadError, TaskError
 from offload.tasks import KINDS, get_task, unavailable
+from offload.tasks.profile_report import HEADINGS, cells
 from offload.tasks.profile_table import ProfileRow, ProfileTable, save_profile_table
 
 if TYPE_CHECKING:
@@ -89,8 +92,8 @@ def measure(config: ProfileConfig) -> ProfileTable:
         slowdown=config.slowdown,
         machine=machine(),
         method=(
-            f"wall time in a child process pinned to one core, one thread; device: {limit.method} "
-            f"({limit.reason}); best of {config.repeats} runs a seed, median and log spread over "
+            "one thread in a child process pinned to one core; edge: CPU seconds; device: wall "
+            f"seconds under {limit.method} ({limit.reason}); best of {config.repeats} runs a seed, median and log spread over "
             "seeds; every answer checked"
         ),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -146,7 +149,8 @@ def _best(
         result = side.execute(TaskInstance(kind, size, seed), payload, _BUDGET_S)
         if result.outcome is not Outcome.LOCAL_OK:
             raise TaskError(f"{kind} {size}, seed {seed}: {result.detail}")
-        best = min(best, result.cost.compute_s)
+        full_core = side.limit.method == "none"
+        best = min(best, side.last_cpu_s if full_core else result.cost.compute_s)
     return result.output, best
 
 
@@ -191,14 +195,10 @@ def _print(table: ProfileTable) -> None:
     from rich.table import Table
 
     grid = Table(title=f"{table.machine}; device {table.slowdown:g}x slower")
-    for heading in ("task", "size", "device ms", "edge ms", "ratio", "spread", "bytes in", "out"):
+    for heading in HEADINGS:
         grid.add_column(heading, justify="left" if heading in ("task", "size") else "right")
     for row in table.rows:
-        grid.add_row(
-            row.kind, row.size, f"{row.local_s * 1e3:.1f}", f"{row.edge_s * 1e3:.1f}",
-            f"{row.local_s / row.edge_s:.2f}", f"{row.edge_spread:.2f}",
-            f"{row.input_bytes:.0f}", f"{row.output_bytes:.0f}",
-        )  # fmt: skip
+        grid.add_row(*cells(row))
     Console().print(grid)
 
 

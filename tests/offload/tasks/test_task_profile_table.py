@@ -14,7 +14,13 @@ import pytest
 from offload.errors import ConfigError
 from offload.tasks import KINDS
 from offload.tasks.profile import ProfileConfig, _command, measure
-from offload.tasks.profile_table import SHIPPED, load_profile_table, save_profile_table
+from offload.tasks.profile_report import as_markdown, break_even_bps, cells
+from offload.tasks.profile_table import (
+    SHIPPED,
+    ProfileRow,
+    load_profile_table,
+    save_profile_table,
+)
 
 ROOT = Path(__file__).parents[3]
 
@@ -35,13 +41,9 @@ def test_the_shipped_table_holds_every_task_and_makes_sense() -> None:
     assert blur.input_bytes == pytest.approx(denoise.input_bytes, rel=0.1)
     assert denoise.edge_s > 10 * blur.edge_s
 
-    def break_even_bps(kind: str) -> float:
-        row = cost[kind, "large"]
-        return 8 * (row.input_bytes + row.output_bytes) / (row.local_s - row.edge_s)
-
     # Tiny data and steep work; data-heavy; never worth it.
-    assert break_even_bps("chess") < 1e4 < break_even_bps("ocr") < 1e6
-    assert 1e6 < break_even_bps("lzma") < break_even_bps("blur") < 2e8 < break_even_bps("matmul")
+    bps = {kind: break_even_bps(cost[kind, "large"]) for kind in KINDS}
+    assert bps["chess"] < 1e4 < bps["ocr"] < 1e6 < bps["lzma"] < bps["blur"] < 3e8 < bps["matmul"]
 
 
 def _shipped() -> dict[str, Any]:
@@ -129,3 +131,17 @@ def test_too_few_seeds_are_refused() -> None:
 
 def test_the_default_command_is_short() -> None:
     assert _command(ProfileConfig()) == "python -m offload.tasks.profile"
+
+
+def test_the_documentation_shows_the_shipped_table() -> None:
+    document = (ROOT / "docs" / "tasks.md").read_text()
+    begin, end = "<!-- python -m offload.tasks.profile_report -->\n", "<!-- end -->"
+    shown = document.partition(begin)[2].partition(end)[0]
+    assert shown.strip() == as_markdown(load_profile_table()).strip()
+
+
+def test_break_even() -> None:
+    row = ProfileRow("blur", "small", 4.0, 1.0, 0.1, 0.1, 2_000_000.0, 1_000_000.0, 0.0, 0.0, 3)
+    # 24 Mbit in the 3 s that the edge saves.
+    assert break_even_bps(row) == 8e6
+    assert cells(row)[-1] == "8"
