@@ -77,9 +77,8 @@ def measured_contexts(
     runs: Sequence[PairedRun], radio: RadioPower, congestion_control: str
 ) -> DecisionContext:
     """What the device knew before each run, as a batch."""
-    idle_edge = EdgeState(queue_s=0.0, age_s=0.0)
     return _stacked(
-        [_context(r, radio, congestion_control, r.predicted, idle_edge, None) for r in runs]
+        [_context(r, radio, congestion_control, r.predicted, r.edge_seen, None) for r in runs]
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -13,6 +14,7 @@ from matplotlib.axes import Axes
 
 from agents.policies import LEARNED_NAMES
 from agents.simulation import ORACLE, Evaluation
+from offload.types import PairedRun
 
 _LEARNED, _ORACLE, _MAUI, _OTHER = "#1b7837", "#444444", "#2166ac", "#bdbdbd"
 
@@ -93,21 +95,15 @@ def plot_latency(evaluation: Evaluation, title: str, path: Path) -> None:
     plt.close(figure)
 
 
-def plot_pairs(
-    local_s: np.ndarray,
-    edge_s: np.ndarray,
-    late: np.ndarray,
-    kinds: list[str],
-    title: str,
-    path: Path,
-) -> None:
+def plot_pairs(pairs: Sequence[PairedRun], title: str, path: Path) -> None:
     """Each task's measured seconds on the device against those at the edge.
 
-    Args:
-        local_s, edge_s: measured seconds, shape (tasks,).
-        late: True where the edge was given up at its budget; ``edge_s`` is then that budget.
-        kinds: the task's kind, for the colour.
+    A triangle marks a remote run that was given up at its budget, which is then its height.
     """
+    local_s = np.array([float(pair.local.seconds) for pair in pairs])
+    edge_s = np.array([float(p.budget_s if p.edge is None else p.edge.seconds) for p in pairs])
+    late = np.array([pair.edge is None for pair in pairs])
+    kinds = [pair.task.kind for pair in pairs]
     figure, axes = plt.subplots(figsize=(5.6, 5.0))
     for index, kind in enumerate(sorted(set(kinds))):
         mine = np.array([k == kind for k in kinds])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -83,9 +84,12 @@ def print_table(evaluation: Evaluation, setting: Setting, console: Console) -> N
         caption=(
             "Accuracy: agreement with the MAUI optimum on the true state (ties: costs within 2 % "
             "count as right). Cost: 1 is all-local. Brackets: 95 % bootstrap interval. "
-            f"Latency {measured}, energy modelled."
+            f"Latency {measured}, energy modelled. * one answer for everything."
         ),
         caption_justify="left",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
     )
     table.add_column("policy", no_wrap=True)
     for heading in (
@@ -94,10 +98,10 @@ def print_table(evaluation: Evaluation, setting: Setting, console: Console) -> N
         table.add_column(heading, justify="right", no_wrap=True)
     for name, score in evaluation.scores.items():
         table.add_row(
-            name + (" (collapsed)" if score.collapsed and not name.startswith("always") else ""),
+            name + (" *" if score.collapsed else ""),
             _percent(score.accuracy),
             f"{100 * score.accuracy_ties.value:.1f}",
-            _bracketed(score.cost),
+            f"{score.cost.value:.3f}",
             f"{score.regret_maui_true.value:+.3f}",
             f"{score.latency_p50_s:.3f}",
             f"{score.latency_p95_s:.3f}",
@@ -115,10 +119,6 @@ def print_table(evaluation: Evaluation, setting: Setting, console: Console) -> N
 def _percent(interval: Interval) -> str:
     scaled = Interval(100 * interval.value, 100 * interval.low, 100 * interval.high)
     return f"{scaled.value:.1f} [{scaled.low:.1f}, {scaled.high:.1f}]"
-
-
-def _bracketed(interval: Interval) -> str:
-    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
 def write_decisions(

@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 import zmq
 
-from edge_server.connection import Connection, LinkUp, set_congestion_control
+from edge_server.connection import Connection, LinkUp
 from edge_server.protocol import (
     MAX_BUDGET_MS,
     Done,
@@ -30,9 +30,9 @@ from edge_server.protocol import (
     decode_reply,
     encode,
 )
-from edge_server.sockets import ZERO_COPY_BYTES
+from edge_server.sockets import ZERO_COPY_BYTES, set_congestion_control
 from offload.errors import ConfigError, RemoteBusy, RemoteError, RemoteFailure, RemoteTimeout
-from offload.types import ExecutionResult, Outcome, PlacementCost, TaskInstance
+from offload.types import EdgeState, ExecutionResult, Outcome, PlacementCost, TaskInstance
 
 _ReplyT = TypeVar("_ReplyT", Done, Pong, Stats)
 _CLOCK_CHECK_S = 10.0
@@ -88,6 +88,8 @@ class EdgeClient:
         self._samples: deque[_Sample] = deque(maxlen=8)
         self._sampled_s = -math.inf
         self._pings: dict[int, float] = {}
+        self._edge_queue_s = 0.0
+        self._edge_seen_s = -math.inf
         self._last_id = 0
         self._losses = 0
         self._max_payload_bytes: int | None = None  # the server's limit, from its first pong
@@ -149,6 +151,7 @@ class EdgeClient:
         reply, output = self._await(Done, request.id, deadline_s)
         end_s = time.monotonic()
         cost = self._split(reply.times, start_s, end_s, len(payload), len(output))
+        self._see_edge(reply.times.queue_s, end_s)
         return ExecutionResult(Outcome.REMOTE_OK, output, cost)
 
     def ping(self, timeout_s: float = _DEFAULT_WAIT_S) -> float:
@@ -173,6 +176,14 @@ class EdgeClient:
         query = StatsQuery(self._next_id())
         self._send(query, b"", deadline_s)
         return self._await(Stats, query.id, deadline_s)[0]
+
+    def edge_state(self) -> EdgeState:
+        """Queueing at the server as last seen, by a ping or a run; of infinite age before any."""
+        return EdgeState(self._edge_queue_s, time.monotonic() - self._edge_seen_s)
+
+    def _see_edge(self, queue_s: float, now_s: float) -> None:
+        self._edge_queue_s = queue_s
+        self._edge_seen_s = now_s
 
     def clock_offset_s(self) -> float:
         """The server's clock minus ours, from the quickest of the last pings; 0 before any."""
@@ -281,6 +292,7 @@ class EdgeClient:
         self._samples.append(_Sample(rtt_s, offset_s))
         self._sampled_s = now_s
         self._max_payload_bytes = pong.max_payload_bytes
+        self._see_edge(pong.expected_queue_s, now_s)
 
     def _give_up(self) -> None:
         """After a timeout: an upload still under way is dropped, with its connection.

@@ -21,6 +21,7 @@ class ServerConfig:
         max_task_s: a task may run this long, or until its client's budget ends.
         overrun_grace_s: a task past that is answered at once, and killed this much later.
         grace_s: on SIGTERM, time for running tasks to end.
+        congestion_control: TCP congestion control of the answers, e.g. cubic; None: the system's.
         log_level: what is logged to stderr.
     """
 
@@ -32,6 +33,7 @@ class ServerConfig:
     max_task_s: float = 60.0
     overrun_grace_s: float = 2.0
     grace_s: float = 5.0
+    congestion_control: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 
     def __post_init__(self) -> None:

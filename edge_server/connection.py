@@ -17,8 +17,7 @@ from enum import Enum
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from edge_server.sockets import bounded_socket
-from offload.errors import ConfigError
+from edge_server.sockets import bounded_socket, set_congestion_control
 
 _FAILED_HANDSHAKES = (
     zmq.EVENT_HANDSHAKE_FAILED_AUTH
@@ -161,19 +160,3 @@ class Connection:
         if self._kernel is not None:
             self._kernel.close()
             self._kernel = None
-
-
-def set_congestion_control(kernel: socket.socket, name: str) -> None:
-    """Set the TCP congestion control of a socket.
-
-    Raises:
-        ConfigError: the kernel has none of that name, or this user may not use it.
-    """
-    try:
-        kernel.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, name.encode())
-    except OSError as error:
-        raise ConfigError(
-            f"TCP congestion control {name!r}: {error.strerror}; "
-            "see /proc/sys/net/ipv4/tcp_available_congestion_control and, for users other than "
-            "root, tcp_allowed_congestion_control beside it"
-        ) from error

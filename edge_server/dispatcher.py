@@ -14,6 +14,9 @@ from typing import TypeAlias
 
 from edge_server.protocol import MAX_OPEN_REQUESTS, ErrorCode
 
+_NEWEST_WEIGHT = 0.2
+"""Weight of the newest task in the moving mean of task seconds."""
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 
@@ -100,6 +103,7 @@ class Dispatcher:
         self._queue: deque[Job] = deque()
         self._idle: deque[int] = deque()
         self._running: dict[int, _Running] = {}
+        self._mean_compute_s = 0.0
         self._draining = False
         self._grace_ends_s: float | None = None
 
@@ -117,6 +121,16 @@ class Dispatcher:
     def ready(self) -> int:
         """Workers that are idle or run a job."""
         return len(self._idle) + len(self._running)
+
+    def expected_queue_s(self) -> float:
+        """How long a task that came now would wait: 0 with an idle worker, else by the mean task.
+
+        A running task is taken to be half done.
+        """
+        if self._idle or not self._running:
+            return 0.0
+        ahead = len(self._queue) + 0.5
+        return ahead * self._mean_compute_s / len(self._running)
 
     @property
     def draining(self) -> bool:
@@ -156,6 +170,7 @@ class Dispatcher:
         if worker not in self._running:
             return []
         job = self._running.pop(worker).job
+        self._mean_compute_s += _NEWEST_WEIGHT * (result.compute_s - self._mean_compute_s)
         self._idle.append(worker)
         answer = [] if job is None else [Answer(job, result)]
         return [*answer, *self._fill(now_s)]

@@ -141,11 +141,16 @@ class Failed(_Header, frozen=True, tag="failed"):
 
 
 class Pong(_Header, frozen=True, tag="pong"):
-    """Answer to a ping: clock, and the largest payload the server takes."""
+    """Answer to a ping: clock, the largest payload the server takes, and how busy it is.
+
+    Attributes:
+        expected_queue_s: how long a task that came now would wait for a worker.
+    """
 
     id: RequestId
     times: Times
     max_payload_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    expected_queue_s: Seconds = 0.0
 
 
 class Stats(_Header, frozen=True, tag="stats_reply"):

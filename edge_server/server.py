@@ -6,12 +6,14 @@ import contextlib
 import errno
 import logging
 import os
+import socket
 import time
 from collections import Counter
 from types import TracebackType
 from typing import Any
 
 import zmq
+from zmq.utils.monitor import parse_monitor_message
 
 from edge_server import task_registry
 from edge_server.config import ServerConfig
@@ -34,13 +36,19 @@ from edge_server.protocol import (
     encode,
     short_message,
 )
-from edge_server.sockets import LINGER_MS, ZERO_COPY_BYTES, bounded_socket
+from edge_server.sockets import (
+    LINGER_MS,
+    ZERO_COPY_BYTES,
+    bounded_socket,
+    set_congestion_control,
+)
 from edge_server.worker_pool import Finished, Gone, Ready, RunTask, WorkerEvent, WorkerPool
 from offload.errors import BackendError, ConfigError
 
 _log = logging.getLogger(__name__)
 _START_S = 30.0
 _RESTART_DELAY_S = 0.5
+_LISTENING_MS = 1000
 _MESSAGES_A_TURN = 64
 # Frames a little over the limit are read, so that they get a typed answer; far larger ones make
 # ZeroMQ close the connection.
@@ -171,8 +179,11 @@ class EdgeServer:
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         host = f"[{config.bind}]" if ":" in config.bind else config.bind
         self._socket.setsockopt(zmq.IPV6, int(":" in config.bind))
+        monitor = self._socket.get_monitor_socket(zmq.EVENT_LISTENING)
         try:
             self._socket.bind(f"tcp://{host}:{config.port or '*'}")
+            if config.congestion_control is not None:
+                self._set_congestion_control(monitor, config.congestion_control)
         except zmq.ZMQError as error:
             reasons = {
                 zmq.EADDRINUSE: "the port is taken; choose another with --port, or --port 0",
@@ -181,7 +192,17 @@ class EdgeServer:
             }
             reason = reasons.get(error.errno or 0, str(error))
             raise ConfigError(f"cannot listen on {config.bind}:{config.port}: {reason}") from error
+        finally:
+            self._socket.disable_monitor()
         self._endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
+
+    def _set_congestion_control(self, monitor: zmq.Socket[bytes], name: str) -> None:
+        """Set it on the listening socket, from which every accepted connection inherits it."""
+        if not monitor.poll(_LISTENING_MS):
+            raise ConfigError(f"congestion control {name!r}: the listening socket is not known")
+        descriptor = parse_monitor_message(monitor.recv_multipart())["value"]
+        with socket.socket(fileno=os.dup(descriptor)) as listening:
+            set_congestion_control(listening, name)
 
     def _poll_ms(self) -> int:
         times = [t for t in (self._dispatcher.next_tick_s(), self._restart_at_s) if t is not None]
@@ -267,7 +288,9 @@ class EdgeServer:
             self._act(self._dispatcher.admit(job, received_s))
         elif isinstance(request, Ping):
             times = self._times(received_s)
-            self._send(peer, Pong(request.id, times, self._config.max_message_bytes))
+            queue_s = self._dispatcher.expected_queue_s()
+            limit = self._config.max_message_bytes
+            self._send(peer, Pong(request.id, times, limit, queue_s))
         else:
             self._send(peer, self._stats(request.id, received_s))
 

@@ -10,9 +10,12 @@ Security (CURVE, ZAP) belongs in here too, before the socket is bound or connect
 
 from __future__ import annotations
 
+import socket as sockets
+
 import zmq
 
 from edge_server.protocol import MAX_OPEN_REQUESTS
+from offload.errors import ConfigError
 
 ZERO_COPY_BYTES = 65_536
 """From this size a frame is sent and received without a copy."""
@@ -39,3 +42,19 @@ def bounded_socket(
     socket.setsockopt(zmq.TCP_KEEPALIVE_CNT, 4)
     socket.setsockopt(zmq.TCP_MAXRT, _PEER_TIMEOUT_MS)
     return socket
+
+
+def set_congestion_control(kernel: sockets.socket, name: str) -> None:
+    """Set the TCP congestion control of a socket.
+
+    Raises:
+        ConfigError: the kernel has none of that name, or this user may not use it.
+    """
+    try:
+        kernel.setsockopt(sockets.IPPROTO_TCP, sockets.TCP_CONGESTION, name.encode())
+    except OSError as error:
+        raise ConfigError(
+            f"TCP congestion control {name!r}: {error.strerror}; "
+            "see /proc/sys/net/ipv4/tcp_available_congestion_control and, for users other than "
+            "root, tcp_allowed_congestion_control beside it"
+        ) from error

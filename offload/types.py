@@ -274,6 +274,7 @@ class PairedRun:
 
     Attributes:
         link: what the device believed of the link when it would have had to decide.
+        edge_seen: what it believed of the edge server.
         predicted: what it believed of the task.
         budget_s: longest wait for the edge.
         local: measured cost on the device.
@@ -284,6 +285,7 @@ class PairedRun:
 
     task: TaskInstance
     link: LinkState
+    edge_seen: EdgeState
     predicted: TaskProfile
     budget_s: float
     local: PlacementCost

@@ -6,6 +6,7 @@ its input does. The probes and the connection run at full speed, the tasks in a 
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import sys
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import tyro
 
 from edge_server.client import EdgeClient
 from netem.probes import LinkProber
-from offload.errors import OffloadError, RemoteError
+from offload.errors import OffloadError, RemoteError, RemoteTimeout
 from offload.local_executor import LocalExecutor
 from offload.tasks import get_task
 from offload.types import ExecutionResult, LinkState, Outcome, TaskInstance
@@ -77,8 +78,12 @@ class Device:
         state = self._prober.measure()
         cost = self._prober.cost
         link = LinkState(**{name: float(getattr(state, name)) for name in LinkState.__slots__})
+        with contextlib.suppress(RemoteTimeout):  # the link may be down; what was seen last stays
+            self._edge.ping()
         used = self._edge.congestion_control() or self._options.congestion_control
-        return Measured(link, cost.uplink_bytes + cost.downlink_bytes, used)
+        return Measured(
+            link, self._edge.edge_state(), cost.uplink_bytes + cost.downlink_bytes, used
+        )
 
     def _warm_up(self, order: WarmUp) -> Warm:
         self._local.warm_up(order.kinds)

@@ -6,7 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from offload.types import LinkState, PlacementCost, TaskInstance
+from offload.types import EdgeState, LinkState, PlacementCost, TaskInstance
 
 
 class WarmUp(msgspec.Struct, frozen=True, tag=True):
@@ -52,9 +52,10 @@ class Warm(msgspec.Struct, frozen=True, tag=True):
 
 
 class Measured(msgspec.Struct, frozen=True, tag=True):
-    """The newest estimate of the link, and what the probes have cost so far."""
+    """The newest estimate of the link and the edge, and what the probes have cost so far."""
 
     link: LinkState
+    edge: EdgeState
     probe_bytes: int
     congestion_control: str
 

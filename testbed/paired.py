@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -30,6 +32,8 @@ from testbed.testbed import Testbed, TestbedError
 
 LOCAL_BUDGET_S = 60.0
 PROBE_EVERY_S = 4.0
+
+_StateT = TypeVar("_StateT", LinkState, EdgeState)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,8 @@ def run_pairs(
         if time.monotonic() - measured_at > PROBE_EVERY_S:
             measured = testbed.measure()
             measured_at = time.monotonic()
-        link = _aged(measured.link, time.monotonic() - measured_at)
+        waited_s = time.monotonic() - measured_at
+        link, edge = _aged(measured.link, waited_s), _aged(measured.edge, waited_s)
         predicted = TaskProfile(
             local_s=row.local_s * calibration.local,
             edge_s=row.edge_s * calibration.edge,
@@ -109,14 +114,14 @@ def run_pairs(
         for on_edge in (edge_first, not edge_first):
             allowed_s = budget_s if on_edge else LOCAL_BUDGET_S
             done[on_edge] = testbed.execute(task, on_edge=on_edge, budget_s=allowed_s)
-        runs.append(_paired(task, link, predicted, budget_s, done[False], done[True]))
+        runs.append(_paired(task, (link, edge), predicted, budget_s, done[False], done[True]))
         progress(1)
     return runs
 
 
 def _paired(
     task: TaskInstance,
-    link: LinkState,
+    seen: tuple[LinkState, EdgeState],
     predicted: TaskProfile,
     budget_s: float,
     local: Executed,
@@ -135,7 +140,8 @@ def _paired(
     cost: PlacementCost | None = edge.cost
     return PairedRun(
         task=task,
-        link=link,
+        link=seen[0],
+        edge_seen=seen[1],
         predicted=known,
         budget_s=budget_s,
         local=local.cost,
@@ -145,9 +151,8 @@ def _paired(
     )
 
 
-def _aged(link: LinkState, seconds: float) -> LinkState:
-    values = {name: getattr(link, name) for name in LinkState.__slots__}
-    return LinkState(**{**values, "age_s": link.age_s + seconds})
+def _aged(state: _StateT, seconds: float) -> _StateT:
+    return dataclasses.replace(state, age_s=state.age_s + seconds)
 
 
 def _budget_s(link: LinkState, task: TaskProfile, radio: RadioPower) -> float:

@@ -16,7 +16,7 @@ from typing import TypeVar
 import msgspec
 
 from netem import Endpoint, Link, open_link
-from offload.errors import BackendError, OffloadError
+from offload.errors import OffloadError
 from offload.link_profiles import get_profile
 from offload.types import LinkProfile, TaskInstance
 from testbed.messages import (
@@ -100,8 +100,6 @@ class Testbed:
         self.link: Link = self._stack.enter_context(
             open_link(get_profile("lan"), self.config.backend)
         )
-        for end in (self.link.device, self.link.edge):
-            self._set_congestion_control(end)
         cores = sorted(os.sched_getaffinity(0))
         edge = self.link.edge
         server = self._start(
@@ -109,6 +107,7 @@ class Testbed:
             "edge_server",
             *("--bind", edge.address, "--port", str(EDGE_PORT)),
             *("--workers", str(self.config.workers)),
+            *("--congestion-control", self.config.congestion_control),
             core=cores[-1],
         )
         _read_line(server, "the edge server")
@@ -125,21 +124,6 @@ class Testbed:
         )
         ready = self._answer(Ready)
         self.limit = (ready.limit_method, ready.limit_reason)
-
-    def _set_congestion_control(self, end: Endpoint) -> None:
-        """Both ends' default, since a server's answers use the server's own."""
-        name = self.config.congestion_control
-        process = end.popen(
-            ["sysctl", "-q", "-w", f"net.ipv4.tcp_congestion_control={name}"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-        )
-        output, _ = process.communicate(timeout=_END_TIMEOUT_S)
-        if process.returncode != 0:
-            raise BackendError(
-                f"the kernel refuses the congestion control {name!r}: "
-                f"{output.decode(errors='replace').strip()}; try: modprobe tcp_{name}"
-            )
 
     def _start(
         self, end: Endpoint, module: str, *words: str, core: int | None = None

@@ -1,0 +1,316 @@
+"""Compare offloading policies: ``python evaluate.py --profile congested``.
+
+Live: real tasks run on a slowed-down device and on a real edge server across a really emulated
+link; each task runs on both sides, so which side was better is measured, and every policy is scored
+on the same tasks. Simulated (``--mode sim``): the same policies on 100,000 modelled decisions, in
+seconds, without root.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import tyro
+
+from offload.errors import BackendError, ConfigError, OffloadError
+from offload.link_profiles import PROFILES, get_profile
+from offload.types import LinkProfile, Objective
+
+if TYPE_CHECKING:
+    from agents.policies import PolicySet
+    from agents.report import Setting
+    from agents.simulation import Evaluation
+    from offload.types import PairedRun
+
+_INTERRUPTED, _TERMINATED = 130, 143
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """Compare policies with the MAUI optimum, live or in simulation."""
+
+    profile: str = "congested"
+    """Network profile; in simulation also: all."""
+    mode: Literal["auto", "live", "sim"] = "auto"
+    """auto: live where this machine can, else simulation, and it says so."""
+    backend: str = "auto"
+    """Network backend of a live run; python -m netem doctor lists them."""
+    tasks: Annotated[int, tyro.conf.arg(metavar="N")] = 48
+    """Task instances of a live run, each run on both sides."""
+    max_local: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0
+    """Leave out of a live run what takes the device longer than this."""
+    decisions: Annotated[int, tyro.conf.arg(metavar="N")] = 100_000
+    """Decisions of a simulated run."""
+    policies: str = "all"
+    """Comma-separated names, or all."""
+    objective: Literal["latency", "energy", "mixed"] = "mixed"
+    """What a decision is to minimise."""
+    run: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """Run folder of train.py. Default: the newest of each algorithm, else the pretrained ones."""
+    runs: Path = Path("runs")
+    """Where to look for the newest run."""
+    congestion_control: Literal["cubic", "bbr"] = "cubic"
+    """TCP congestion control of both ends."""
+    seed: int = 0
+    """Seed of the scenarios; a simulated run repeats exactly."""
+    out: Path = Path("results")
+    """Where result folders go."""
+    json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Also write the summary to this file."""
+
+
+def main(options: EvaluateOptions) -> int:
+    """Evaluate as asked; returns the exit code."""
+    profile = None if options.profile == "all" else get_profile(options.profile)
+    if profile is None and options.mode == "live":
+        raise ConfigError("a live run has one link: name a profile instead of 'all'")
+    for name in ("tasks", "decisions"):
+        if getattr(options, name) < 2:
+            raise ConfigError(f"--{name} is {getattr(options, name)}; it must be at least 2")
+    if options.seed < 0:
+        raise ConfigError(f"--seed is {options.seed}; it must be 0 or more")
+
+    from agents.policies import collect, parse_names
+    from agents.run_directory import make_folder
+
+    make_folder(options.out)
+    if options.json is not None:
+        make_folder(options.json.parent)
+    policies = collect(
+        parse_names(options.policies),
+        Objective(options.objective),
+        run=options.run,
+        runs=options.runs,
+        seed=options.seed,
+    )
+    if options.mode == "sim" or profile is None:
+        return _simulated(options, policies, ())
+    try:
+        return _live(options, profile, policies)
+    except BackendError as error:
+        if options.mode == "live":
+            raise BackendError(f"{error} Without a link: --mode sim") from error
+        reason = f"this is a simulation, since no live run is possible here: {error}"
+        print(f"evaluate.py: {reason}", file=sys.stderr)
+        return _simulated(options, policies, (reason,))
+
+
+def _simulated(options: EvaluateOptions, chosen: PolicySet, notes: tuple[str, ...]) -> int:
+    from agents.simulation import simulate
+    from envs.config import EnvConfig
+    from offload.tasks.profile_table import load_profile_table
+
+    names = tuple(PROFILES) if options.profile == "all" else (options.profile,)
+    config = EnvConfig(
+        objective=Objective(options.objective),
+        profiles=names,
+        congestion_control=options.congestion_control,
+    )
+    table = load_profile_table()
+    evaluation, scenario, rows = simulate(
+        chosen.policies, config, table, options.decisions, options.seed
+    )
+    steps, lanes = scenario.steps, scenario.lanes
+    link = scenario.links.measured
+    facts: dict[str, Any] = {
+        "scenario": [lane for lane in range(lanes) for _ in range(steps)],
+        "step": list(range(steps)) * lanes,
+        "profile": [names[index] for index in scenario.links.profile for _ in range(steps)],
+        "task": [rows.labels[index] for index in scenario.work.row.T.ravel()],
+        **{
+            name: getattr(link, name).T.ravel()
+            for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
+        },
+    }
+    setting = _setting(options, chosen, "sim", None, notes, {"scenarios": lanes})
+    _report(options, evaluation, setting, facts, None)
+    return 0
+
+
+def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> int:
+    import numpy as np
+    from tqdm import tqdm
+
+    from agents.paired import score_pairs
+    from envs.config import EnvConfig
+    from envs.streams import Purpose, stream
+    from offload.energy_model import get_radio
+    from offload.tasks import unavailable
+    from offload.tasks.profile_table import load_profile_table
+    from testbed import Testbed, TestbedConfig
+    from testbed.paired import calibrate, draw_instances, run_pairs
+
+    table = load_profile_table()
+    missing = unavailable()
+    rows = [
+        row for row in table.rows if row.kind not in missing and row.local_s <= options.max_local
+    ]
+    if not rows:
+        raise ConfigError(f"no task runs within --max-local {options.max_local} s here")
+    notes = [f"{kind} is left out: {reason}" for kind, reason in missing.items()]
+    rng = stream(Purpose.TEST, options.seed)
+    instances = draw_instances(rng, rows, options.tasks)
+    settings = TestbedConfig(
+        backend=options.backend,
+        slowdown=table.slowdown,
+        congestion_control=options.congestion_control,
+    )
+    config = EnvConfig(objective=Objective(options.objective))
+    radio = get_radio(profile.radio)
+    with Testbed(profile, settings) as testbed:
+        print(f"link: {testbed.link.backend}: {testbed.link.reason}", flush=True)
+        print(f"device CPU: {testbed.limit[0]}, {testbed.limit[1]}", flush=True)
+        timings = testbed.warm_up(tuple(dict.fromkeys(row.kind for row in rows)))
+        calibration = calibrate(timings, table)
+        print(
+            f"calibration against the profile table: device x{calibration.local:.2f}, "
+            f"edge x{calibration.edge:.2f}",
+            flush=True,
+        )
+        with tqdm(total=options.tasks, unit=" tasks", disable=None) as bar:
+            pairs = run_pairs(
+                testbed,
+                instances,
+                rng=rng,
+                calibration=calibration,
+                deadline_slack=(
+                    config.workload.deadline_slack_low,
+                    config.workload.deadline_slack_high,
+                ),
+                radio=radio,
+                progress=bar.update,
+            )
+        probe_bytes = testbed.measure().probe_bytes
+        backend, reason, limit = testbed.link.backend, testbed.link.reason, testbed.limit
+    wrong = [f"{pair.task.kind}/{pair.task.size}" for pair in pairs if not pair.correct]
+    if wrong:
+        notes.append(f"{len(wrong)} answers were wrong: {', '.join(wrong)}")
+    evaluation = score_pairs(
+        chosen.policies,
+        pairs,
+        radio=radio,
+        congestion_control=options.congestion_control,
+        objective=config.objective,
+        cost_cap=config.cost_cap,
+        seed=options.seed,
+    )
+    details = {
+        "backend_reason": reason,
+        "device_cpu_limit": {"method": limit[0], "reason": limit[1], "slowdown": table.slowdown},
+        "congestion_control": options.congestion_control,
+        "calibration": {"device": calibration.local, "edge": calibration.edge},
+        "wrong_answers": len(wrong),
+        "edge_given_up": sum(pair.edge is None for pair in pairs),
+        "probe_bytes": probe_bytes,
+        "link_measured_median": {
+            name: float(np.median([getattr(pair.link, name) for pair in pairs]))
+            for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
+        },
+    }
+    setting = _setting(options, chosen, "live", backend, tuple(notes), details)
+    _report(options, evaluation, setting, _pair_facts(pairs), pairs)
+    return 0
+
+
+def _pair_facts(pairs: list[PairedRun]) -> dict[str, Any]:
+    """Columns of decisions.csv that all policies share; an edge run given up has empty seconds."""
+    facts: dict[str, Any] = {
+        "task": [f"{pair.task.kind}/{pair.task.size}" for pair in pairs],
+        "task_seed": [pair.task.seed for pair in pairs],
+        "correct": [int(pair.correct) for pair in pairs],
+        "budget_s": [pair.budget_s for pair in pairs],
+    }
+    for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s"):
+        facts[name] = [getattr(pair.link, name) for pair in pairs]
+    for name in ("local_s", "edge_s", "input_bytes", "output_bytes", "deadline_s"):
+        facts[f"predicted_{name}"] = [getattr(pair.predicted, name) for pair in pairs]
+    facts["local_measured_s"] = [pair.local.seconds for pair in pairs]
+    for name in ("upload_s", "queue_s", "compute_s", "download_s", "seconds"):
+        facts[f"edge_measured_{name}"] = [
+            "" if pair.edge is None else f"{getattr(pair.edge, name):.6g}" for pair in pairs
+        ]
+    return facts
+
+
+def _setting(
+    options: EvaluateOptions,
+    chosen: PolicySet,
+    mode: str,
+    backend: str | None,
+    notes: tuple[str, ...],
+    details: dict[str, Any],
+) -> Setting:
+    from agents.report import Setting
+
+    return Setting(
+        profile=options.profile,
+        mode=mode,
+        backend=backend,
+        objective=options.objective,
+        seed=options.seed,
+        sources=chosen.sources,
+        notes=(*notes, *chosen.notes),
+        details=details,
+    )
+
+
+def _report(
+    options: EvaluateOptions,
+    evaluation: Evaluation,
+    setting: Setting,
+    facts: dict[str, Any],
+    pairs: list[PairedRun] | None,
+) -> None:
+    """Print the table, and write the result's folder."""
+    from rich.console import Console
+
+    from agents import plots, report
+    from agents.run_directory import new_run_folder, origin, write_json
+
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    report.print_table(evaluation, setting, console)
+    folder = new_run_folder(options.out, f"{options.profile}-{setting.mode}")
+    write_json(folder / "result.json", report.result(evaluation, setting, origin()))
+    report.write_decisions(folder / "decisions.csv", facts, evaluation)
+    title = f"{options.profile}, {setting.mode}, {evaluation.decisions:,} decisions"
+    plots.plot_policies(evaluation, title, folder / "policies.png")
+    plots.plot_latency(evaluation, title, folder / "latency.png")
+    if pairs is not None:
+        plots.plot_pairs(pairs, title, folder / "pairs.png")
+    if options.json is not None:
+        write_json(options.json, report.summary(evaluation, setting))
+    print(f"results: {folder}")
+
+
+def _terminate(signum: int, frame: object) -> None:
+    """SIGTERM unwinds like an exception, so that everything started is taken down."""
+    raise SystemExit(_TERMINATED)
+
+
+def cli() -> None:
+    """Entry point: errors of the project are one line and exit code 2."""
+    options = tyro.cli(EvaluateOptions, description=__doc__)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = main(options)
+    except OffloadError as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        code = 2
+    except ImportError as error:
+        print(
+            f"evaluate.py: the package {error.name!r} is missing; pip install -r requirements.txt",
+            file=sys.stderr,
+        )
+        code = 2
+    except KeyboardInterrupt:
+        print("evaluate.py: interrupted; nothing was left running", file=sys.stderr)
+        code = _INTERRUPTED
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    cli()
