@@ -20,6 +20,11 @@ class Purpose(IntEnum):
     """What is reported. Nothing is ever chosen by it."""
 
 
+_MARK = 1
+"""Last word of every stream's seed; any number but 0."""
+
+
 def stream(purpose: Purpose, seed: int) -> Generator:
     """The generator of that purpose and seed; different purposes never share a stream."""
-    return np.random.default_rng([int(purpose), seed])
+    # NumPy pads a seed with zeros, so [4, 0] alone is the seed 4 that a user may give an env.
+    return np.random.default_rng([int(purpose), seed, _MARK])
