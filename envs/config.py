@@ -16,6 +16,13 @@ def _require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+def _require_names(setting: str, names: Any) -> None:
+    _require(
+        isinstance(names, tuple) and all(isinstance(name, str) for name in names),
+        f"{setting} is {names!r}; it must be a tuple of names",
+    )
+
+
 @dataclass(frozen=True)
 class LinkProcessConfig:
     """How the simulated link moves around its profile, and how well the device measures it.
@@ -83,6 +90,7 @@ class WorkloadConfig:
     deadline_slack_high: float = 5.0
 
     def __post_init__(self) -> None:
+        _require_names("workload.kinds", self.kinds)
         _require(self.mix_concentration > 0, "workload.mix_concentration must be above 0")
         _require(
             0 < self.load_low <= self.load_high,
@@ -147,6 +155,10 @@ class EnvConfig:
     workload: WorkloadConfig = field(default_factory=WorkloadConfig)
 
     def __post_init__(self) -> None:
+        if self.objective not in tuple(Objective):
+            raise UnknownNameError("objective", str(self.objective), Objective)
+        object.__setattr__(self, "objective", Objective(self.objective))
+        _require_names("profiles", self.profiles)
         _require(len(self.profiles) > 0, "profiles is empty; name at least one")
         for name in self.profiles:
             if name not in PROFILES:
@@ -155,7 +167,10 @@ class EnvConfig:
             raise UnknownNameError(
                 "congestion control", self.congestion_control, CONGESTION_CONTROLS
             )
-        _require(self.episode_tasks >= 1, "episode_tasks must be at least 1")
+        _require(
+            isinstance(self.episode_tasks, int) and self.episode_tasks >= 1,
+            f"episode_tasks is {self.episode_tasks}; it must be a whole number, at least 1",
+        )
         _require(self.cost_cap >= 1, "cost_cap must be at least 1, the cost of a local run")
         _require(0 <= self.low_battery_share <= 1, "low_battery_share must be in [0, 1]")
 
@@ -187,8 +202,6 @@ def config_from_dict(data: dict[str, Any]) -> EnvConfig:
         ):
             if name in data:
                 data[name] = build(part, data[name], f"env config, {name}")
-        if "objective" in data:
-            data["objective"] = Objective(data["objective"])
         config: EnvConfig = build(EnvConfig, data, "env config")
     except (TypeError, ValueError) as error:
         raise ConfigError(f"bad env config: {error}") from error

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.config import WorkloadConfig
-from offload.errors import ConfigError
+from offload.errors import ConfigError, UnknownNameError
 from offload.tasks.profile_table import ProfileTable
 from offload.types import FloatArray, IntArray, TaskProfile
 
@@ -52,12 +52,13 @@ class WorkloadTable:
         """Choose the rows.
 
         Raises:
-            ConfigError: a kind the table does not hold, or no row left.
+            UnknownNameError: a kind the table does not hold.
+            ConfigError: no row is left.
         """
         held = {row.kind for row in table.rows}
         for kind in config.kinds:
             if kind not in held:
-                raise ConfigError(f"workload kind {kind!r} is not in the table: {sorted(held)}")
+                raise UnknownNameError("task kind", kind, held)
         rows = [
             row
             for row in table.rows

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from offload.errors import UnknownNameError
 from offload.types import Objective, Quantity
 
 LOW_BATTERY = 0.3
@@ -23,11 +24,16 @@ def weights(objective: Objective, battery: Quantity) -> tuple[Quantity, Quantity
 
     ``latency`` is (1, 0) and ``energy`` is (0, 1). ``mixed`` is half and half, and below
     :data:`LOW_BATTERY` the weight of energy rises linearly to 1 at an empty battery.
+
+    Raises:
+        UnknownNameError: another objective.
     """
-    if objective is Objective.LATENCY:
+    if objective == Objective.LATENCY:
         return np.ones_like(battery, dtype=float), np.zeros_like(battery, dtype=float)
-    if objective is Objective.ENERGY:
+    if objective == Objective.ENERGY:
         return np.zeros_like(battery, dtype=float), np.ones_like(battery, dtype=float)
+    if objective != Objective.MIXED:
+        raise UnknownNameError("objective", objective, Objective)
     shortage = np.clip(1.0 - np.divide(battery, LOW_BATTERY), 0.0, 1.0)
     energy = _MIXED_ENERGY_WEIGHT + (1.0 - _MIXED_ENERGY_WEIGHT) * shortage
     return 1.0 - energy, energy
