@@ -88,6 +88,9 @@ class OffloadDynamics:
         self.fallback_in_s = np.zeros(lanes)
         self.seen_queue_s = np.zeros(lanes)
         self.seen_age_s = np.full(lanes, NEVER_SEEN_S)
+        self.in_flight_s = np.full(lanes, np.inf)
+        self.in_flight_queue_s = np.zeros(lanes)
+        self.in_flight_age_s = np.zeros(lanes)
         self._radio = radio_batch(scenario.links.radio)
 
     @property
@@ -194,7 +197,8 @@ class OffloadDynamics:
         self._wind_down_radio(to_edge, np.minimum(costs.edge.seconds, budget_s), gap_s)
         drawn_j = energy_j + IDLE_W * gap_s
         self.battery = np.maximum(self.battery - drawn_j / BATTERY_J, 0.0)
-        self._remember_edge(to_edge & ~fell_back, true.edge.queue_s, gap_s)
+        comes_back_s = np.where(to_edge & ~fell_back, costs.edge.seconds, np.inf)
+        self._remember_edge(comes_back_s, true.edge.queue_s, gap_s)
         return result
 
     def _schedule_fallback(
@@ -215,17 +219,27 @@ class OffloadDynamics:
         self.fallback_in_s = np.where(due, 0.0, np.maximum(self.fallback_in_s - gap_s, 0.0))
 
     def _wind_down_radio(self, to_edge: BoolArray, in_use_s: FloatArray, gap_s: FloatArray) -> None:
-        """What is left of the radio's tail when the next task arrives."""
-        tail_s = self._radio.tail_s
-        after_transfer = np.clip(tail_s - (gap_s - in_use_s), 0.0, tail_s)
-        after_quiet = np.maximum(self.tail_left_s - gap_s, 0.0)
-        self.tail_left_s = np.where(to_edge, after_transfer, after_quiet)
+        """How long the radio stays awake when the next task arrives: its transfers and a tail."""
+        sleeps_in_s = np.where(to_edge, in_use_s + self._radio.tail_s, 0.0)
+        self.tail_left_s = np.maximum(np.maximum(self.tail_left_s, sleeps_in_s) - gap_s, 0.0)
 
-    def _remember_edge(self, seen: BoolArray, queue_s: FloatArray, gap_s: FloatArray) -> None:
-        """A remote run that comes back says what queueing it met."""
-        self.seen_queue_s = np.where(seen, queue_s, self.seen_queue_s)
-        age_s = np.where(seen, 0.0, self.seen_age_s) + gap_s
+    def _remember_edge(
+        self, comes_back_s: FloatArray, queue_s: FloatArray, gap_s: FloatArray
+    ) -> None:
+        """A remote run says what queueing it met, but not before it is back.
+
+        Of several in flight the one that is back first is kept: the others met an older queue, or
+        come back later.
+        """
+        sooner = comes_back_s < self.in_flight_s
+        self.in_flight_queue_s = np.where(sooner, queue_s, self.in_flight_queue_s)
+        self.in_flight_age_s = np.where(sooner, 0.0, self.in_flight_age_s) + gap_s
+        self.in_flight_s = np.where(sooner, comes_back_s, self.in_flight_s) - gap_s
+        back = self.in_flight_s <= 0.0
+        self.seen_queue_s = np.where(back, self.in_flight_queue_s, self.seen_queue_s)
+        age_s = np.where(back, self.in_flight_age_s, self.seen_age_s + gap_s)
         self.seen_age_s = np.minimum(age_s, NEVER_SEEN_S)
+        self.in_flight_s = np.where(back, np.inf, self.in_flight_s)
 
 
 def _choose(to_edge: BoolArray, edge: FloatArray, local: FloatArray) -> FloatArray:
