@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,18 @@ ACTIVATIONS = ("relu", "tanh")
 MAX_WEIGHTS_BYTES = 64 << 20
 _JSON_NAME = "policy.json"
 _WEIGHTS_NAME = "weights.npz"
+
+# RuntimeError: a flipped bit says "encrypted", or names an unknown compression.
+_DAMAGES = (
+    OSError,
+    ValueError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    RuntimeError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -111,7 +124,7 @@ def load_bundle(folder: Path) -> PolicyBundle:
         algorithm = str(description["algorithm"])
         objective = Objective(description["objective"])
         activation = str(description["activation"])
-        thresholds = tuple(dict(rule) for rule in description["thresholds"])
+        thresholds = tuple({"name": rule["name"], **rule} for rule in description["thresholds"])
         provenance = dict(description["provenance"])
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{folder / _JSON_NAME} is damaged: {error!r}; train again") from error
@@ -137,11 +150,15 @@ def _read_weights(path: Path, shapes: list[tuple[int, int]]) -> tuple[Layer, ...
     try:
         if path.stat().st_size > MAX_WEIGHTS_BYTES:
             raise BundleError(f"{path} is larger than {MAX_WEIGHTS_BYTES} bytes; not a policy")
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+        if unpacked > MAX_WEIGHTS_BYTES:
+            raise BundleError(f"{path} unpacks to {unpacked} bytes; not a policy")
         with np.load(path, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError:
         raise BundleError(f"{path} is missing; train again") from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except _DAMAGES as error:
         raise BundleError(f"{path} is damaged: {error}; train again") from error
     layers = []
     for index, shape in enumerate(shapes):
