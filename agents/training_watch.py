@@ -112,7 +112,7 @@ class TrainingWatch(BaseCallback):
             "accuracy": accuracy,
             "cost": cost,
             "regret_maui_true": cost - self._true_cost,
-            "gap_closed": (self._static_cost - cost) / (self._static_cost - self._true_cost),
+            "gap_closed": self._gap_closed(cost),
             "offloaded": float(played.placement.mean()),
         }
         self.curve.append(row)
@@ -127,6 +127,11 @@ class TrainingWatch(BaseCallback):
             self._best = _Best(
                 cost, accuracy, model.num_timesteps, layers, activation, archive.getvalue()
             )
+
+    def _gap_closed(self, cost: float) -> float:
+        """Share of the way from the best threshold rule to maui-true; NaN if there is no way."""
+        gap = self._static_cost - self._true_cost
+        return (self._static_cost - cost) / gap if gap > 0 else float("nan")
 
     def _log_training(self) -> None:
         decisions = self._sums[0]
