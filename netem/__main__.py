@@ -224,7 +224,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cut = arguments.index("--")
         arguments, behind = arguments[:cut], arguments[cut + 1 :]
     signal.signal(signal.SIGTERM, _terminate)
-    command = tyro.cli(  # type: ignore[call-overload]
+    command = tyro.cli(
         Command,
         args=arguments,
         prog="python -m netem",

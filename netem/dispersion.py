@@ -12,7 +12,7 @@ MIN_PACKETS = 6
 def train_rate_bps(arrivals_ns: Sequence[int], packet_bytes: int) -> float:
     """Rate at which a train left the bottleneck, in bit/s; 0.0 where it had too few packets.
 
-    The median over the train's last three quarters of the rates between packets a quarter apart.
+    The median over the train's last three quarters of the rates between packets an eighth apart.
     The first quarter is left out: a token bucket lets its first packets through at line rate, and
     jitter before the queue can leave it empty until enough packets wait. The median shrugs off a
     stall in the middle. Packets lost before the queue took no time in it, so only arrivals count.
@@ -25,7 +25,7 @@ def train_rate_bps(arrivals_ns: Sequence[int], packet_bytes: int) -> float:
     if count < MIN_PACKETS:
         return 0.0
     first = max(2, count // 4)
-    lag = max(2, count // 4)
+    lag = max(2, count // 8)
     spans_ns = [
         arrivals_ns[index + lag] - arrivals_ns[index] for index in range(first, count - lag)
     ]

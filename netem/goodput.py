@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import threading
 import time
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from offload.errors import BackendError
 
 PREFERRED = ("bbr", "cubic", "reno")
 """Loss makes CUBIC a measure of itself: at 1 % and 40 ms it reaches 3 of 100 Mbit/s, BBR 89."""
+_RESET_PATIENCE_S = 1.0
 _CHUNK = bytes(64 * 1024)
 
 
@@ -59,6 +61,8 @@ def tcp_goodput(
         listener = stack.enter_context(receiver.call(socket.create_server, (receiver.address, 0)))
         outgoing = stack.enter_context(sender.call(socket.socket))
         outgoing.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, algorithm.encode())
+        # Closing drops what is still unsent, or it would go on filling the link's queue.
+        outgoing.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         outgoing.settimeout(10.0)
         listener.settimeout(10.0)
         try:
@@ -73,9 +77,12 @@ def tcp_goodput(
             goodput_bps = _count(incoming, start_up_s, seconds)
         finally:
             stop.set()
-            with contextlib.suppress(OSError):
-                outgoing.shutdown(socket.SHUT_RDWR)  # wakes a sender stuck in send()
-            thread.join()
+            incoming.close()  # with data unread this resets the connection and wakes the sender
+            thread.join(timeout=_RESET_PATIENCE_S)
+            if thread.is_alive():  # the reset was lost on the link
+                with contextlib.suppress(OSError):
+                    outgoing.shutdown(socket.SHUT_RDWR)
+                thread.join()
     return Goodput(goodput_bps, algorithm)
 
 

@@ -12,8 +12,6 @@ from netem.probes import LinkProber, ProbeResponder
 from offload.types import LinkProfile
 
 _PING_FRAME_BITS = 8 * 106
-_LOSS_RUN_S = 6.0
-"""Long enough for some thousand pings; loss comes in bursts, so each tells less than one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +86,7 @@ def measure_profile(
         report("loss")
         slowest_bps = min(up.rate_bps or 1e9, down.rate_bps or 1e9)
         pings_per_s = min(1000.0, 0.6 * slowest_bps / _PING_FRAME_BITS)
-        pings = round(pings_per_s * seconds * _LOSS_RUN_S / 6.0)
+        pings = round(pings_per_s * seconds)
         loss = prober.echoes(pings, 1 / pings_per_s, timeout_s=2.0)
     report("uplink goodput")
     start_up_s = 1.0 + 10 * rtt_set_s

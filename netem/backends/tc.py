@@ -57,10 +57,12 @@ class TcBackend:
         release = os.uname().release
         if Path(f"/lib/modules/{release}").is_dir():
             remedy = f"modprobe sch_netem || apt-get install linux-modules-extra-{release}"
+            modules = ""
         else:
-            # No modules lie here to load: the kernel is the host's or the cloud's.
             remedy = ""
-        return Capability(False, f"kernel {release} has no usable netem (tc: {said})", remedy)
+            modules = ", and no modules lie here to load"  # the kernel is a host's or a cloud's
+        reason = f"kernel {release} has no usable netem (tc: {said}){modules}"
+        return Capability(False, reason, remedy)
 
     def start(self) -> None:
         """Make the namespaces, the veth pairs and the router's routes."""

@@ -155,7 +155,7 @@ class UmlBackend:
         init.chmod(0o755)
         guest_reads, we_write = os.pipe()
         we_read, guest_writes = os.pipe()
-        self._console = console = UmlConsole(we_read, we_write)
+        self._console = console = UmlConsole(we_read, we_write, self._alive)
         command = [
             "linux.uml",
             f"mem={_MEMORY}",
@@ -188,6 +188,9 @@ class UmlBackend:
             os.close(guest_reads)
             os.close(guest_writes)
         return console
+
+    def _alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def _stop_failed_boot(self) -> None:
         process, self._process = self._process, None

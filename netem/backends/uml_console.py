@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import select
 import time
+from collections.abc import Callable
 from typing import Any
 
 from netem.shaper import parse_replies
 from offload.errors import BackendError
 
 REPLY_TIMEOUT_S = 5.0
+_LIFE_CHECK_S = 0.2
+_STACK_LINE = re.compile(r"\s*(\[<|Stack:|Call Trace:|[0-9a-f]{8} [0-9a-f]{8})")
 
 
 class UmlConsole:
@@ -19,11 +23,15 @@ class UmlConsole:
     Args:
         read_descriptor: what the guest writes; owned, closed by :meth:`close`.
         write_descriptor: what the guest reads; owned.
+        alive: whether the guest still runs; its helper processes hold the pipes open beyond it.
     """
 
-    def __init__(self, read_descriptor: int, write_descriptor: int) -> None:
+    def __init__(
+        self, read_descriptor: int, write_descriptor: int, alive: Callable[[], bool]
+    ) -> None:
         self._read = read_descriptor
         self._write = write_descriptor
+        self._alive = alive
         self._buffer = ""
         self._log: list[str] = []
         os.set_blocking(read_descriptor, False)
@@ -59,8 +67,9 @@ class UmlConsole:
         return parse_replies("\n".join(replies), expected)[:-1]
 
     def tail(self, lines: int = 25) -> str:
-        """The last lines the guest printed."""
-        return "\n".join([*self._log, self._buffer][-lines:]).strip()
+        """The last lines the guest printed, without the addresses of a kernel's stack."""
+        said = [line for line in [*self._log, self._buffer] if not _STACK_LINE.match(line)]
+        return "\n".join(said[-lines:]).strip()
 
     def close(self) -> None:
         """Close both pipes. Idempotent."""
@@ -75,7 +84,9 @@ class UmlConsole:
             left_s = deadline - time.monotonic()
             if left_s <= 0:
                 raise BackendError(f"the User-Mode Linux router is silent. It said:\n{self.tail()}")
-            if not select.select([self._read], [], [], left_s)[0]:
+            if not select.select([self._read], [], [], min(left_s, _LIFE_CHECK_S))[0]:
+                if not self._alive():
+                    raise BackendError(f"the User-Mode Linux router ended. It said:\n{self.tail()}")
                 continue
             chunk = os.read(self._read, 65536)
             if not chunk:

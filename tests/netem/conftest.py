@@ -1,0 +1,86 @@
+"""What the netem tests share: a link booted once a module, and a look for what was left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netem import Link, open_link
+from netem.backends import UmlBackend
+from netem.layout import STATE_DIRECTORY
+from netem.namespaces import process_start
+from offload.link_profiles import get_profile
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+def slots_in_use() -> set[int]:
+    """Numbers of the links that have left any trace: a namespace, a directory, a process."""
+    found = {path.name.split("-")[0] for path in Path("/run/netns").glob("offload*-*")}
+    found |= {path.name for path in STATE_DIRECTORY.glob("link-*")}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                command = (entry / "cmdline").read_bytes().decode(errors="replace")
+            except OSError:
+                continue
+            if command.startswith("linux.uml"):
+                found |= set(re.findall(rf"{STATE_DIRECTORY}/(link-\d+)/", command))
+    return {int(re.sub(r"\D", "", name)) for name in found}
+
+
+def owner_of(slot: int) -> int | None:
+    """Pid of the live process that owns a link, else None."""
+    try:
+        owner = json.loads((STATE_DIRECTORY / f"link-{slot}" / "owner.json").read_text())
+    except (OSError, ValueError):
+        return None
+    start = process_start(owner["pid"])
+    return owner["pid"] if start is not None and start[1] == owner["start"] else None
+
+
+def left_behind(before: set[int]) -> set[int]:
+    """Links that are there now, were not before, and are not somebody else's living ones."""
+    new = slots_in_use() - before
+    return {slot for slot in new if owner_of(slot) in {None, os.getpid()}}
+
+
+@pytest.fixture
+def leaves_nothing() -> Iterator[set[int]]:
+    """Fails a test that leaves a link which was not there before it."""
+    before = slots_in_use()
+    yield before
+    assert left_behind(before) == set()
+
+
+def need_uml() -> None:
+    found = UmlBackend.probe()
+    if not found.runs:
+        pytest.skip(f"uml backend: {found.reason}")
+
+
+@pytest.fixture(scope="module")
+def uml_link() -> Iterator[Link]:
+    need_uml()
+    before = slots_in_use()
+    with open_link(get_profile("lan"), "uml") as link:
+        yield link
+    assert left_behind(before) == set()
+
+
+def run_cli(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "netem", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )

@@ -1,0 +1,167 @@
+"""Nothing is left of a link, whatever ends its owner."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from conftest import REPOSITORY, left_behind, need_uml, owner_of, slots_in_use
+
+from netem import open_link
+from netem.backends import uml
+from netem.namespaces import process_start
+from offload.errors import BackendError
+from offload.link_profiles import get_profile
+
+pytestmark = [pytest.mark.uml, pytest.mark.chaos]
+
+OWNER = """
+import sys, time
+from netem import open_link
+from offload.link_profiles import get_profile
+{before}
+link = open_link(get_profile("wifi"), "uml")
+sleeper = link.edge.popen(["sleep", "60"])
+print(link._layout.slot, sleeper.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def start_owner(before: str = "") -> tuple[subprocess.Popen[str], int, int]:
+    """A process that opened a link, the link's slot, and the pid of a program on its edge."""
+    need_uml()
+    process = subprocess.Popen(
+        [sys.executable, "-c", OWNER.format(before=before)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert process.stdout is not None
+    slot, sleeper = map(int, process.stdout.readline().split())
+    assert slot in slots_in_use()
+    assert owner_of(slot) == process.pid
+    assert router_of(slot) is not None
+    return process, slot, sleeper
+
+
+def router_of(slot: int) -> int | None:
+    """Pid of a living User-Mode Linux of that link, helpers included."""
+    for entry in Path("/proc").iterdir():
+        try:
+            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
+        except OSError:
+            continue
+        if command.startswith(b"linux.uml") and f"/link-{slot}/".encode() in command:
+            return int(entry.name)
+    return None
+
+
+def end(process: subprocess.Popen[str], signal_number: int) -> int:
+    process.send_signal(signal_number)
+    code = process.wait(timeout=15)
+    assert process.stdout is not None
+    process.stdout.close()
+    return code
+
+
+@pytest.mark.parametrize(
+    ("signal_number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)]
+)
+def test_terminated_owner_leaves_nothing(
+    leaves_nothing: set[int], signal_number: int, code: int
+) -> None:
+    process, _, sleeper = start_owner()
+    assert end(process, signal_number) == code
+    assert process_start(sleeper) is None
+
+
+def test_killed_owners_router_dies_and_the_next_link_clears_the_rest(
+    leaves_nothing: set[int],
+) -> None:
+    process, slot, sleeper = start_owner()
+    end(process, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while router_of(slot) is not None and owner_of(slot) is None:
+        assert time.monotonic() < deadline, "the router outlived its owner"
+        time.sleep(0.02)
+    with open_link(get_profile("wifi"), "uml"):
+        assert process_start(sleeper) is None
+
+
+def test_owners_own_handler_is_kept(leaves_nothing: set[int]) -> None:
+    process, _, _ = start_owner(
+        "import signal; signal.signal(signal.SIGTERM, lambda *a: sys.exit(9))"
+    )
+    assert end(process, signal.SIGTERM) == 9
+
+
+def test_exception_closes(leaves_nothing: set[int]) -> None:
+    need_uml()
+    handler = signal.getsignal(signal.SIGTERM)
+
+    def fail() -> None:
+        with open_link(get_profile("wifi"), "uml") as link:
+            assert link._layout.slot in left_behind(leaves_nothing)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert signal.getsignal(signal.SIGTERM) is handler
+
+
+def test_forked_child_does_not_close_its_parents_link(leaves_nothing: set[int]) -> None:
+    need_uml()
+    with open_link(get_profile("lan"), "uml") as link:
+        pid = os.fork()
+        if pid == 0:
+            link.close()
+            os._exit(0)
+        os.waitpid(pid, 0)
+        assert link.stats().uplink.sent_packets == 0
+
+
+def test_failed_boot_is_tried_twice_and_shows_the_console(
+    leaves_nothing: set[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_uml()
+    tries = []
+
+    def broken(layout: object) -> str:
+        tries.append(layout)
+        return "#!/bin/sh\necho the disk is on fire\nexit 1\n"
+
+    monkeypatch.setattr(uml, "init_script", broken)
+    with pytest.raises(BackendError, match="the disk is on fire"):
+        open_link(get_profile("wifi"), "uml")
+    assert len(tries) == 2
+
+
+def test_router_that_dies_is_an_error_and_closes(leaves_nothing: set[int]) -> None:
+    need_uml()
+    with open_link(get_profile("wifi"), "uml") as link:
+        process = link._router._process  # type: ignore[attr-defined]
+        process.kill()
+        process.wait()
+        begin = time.monotonic()
+        with pytest.raises(BackendError, match="router"):
+            link.apply(get_profile("lte"))
+        assert time.monotonic() - begin < 2
+
+
+def test_no_temporary_file_stays(leaves_nothing: set[int]) -> None:
+    need_uml()
+    before = set(Path("/tmp").iterdir()) | set(Path("/dev/shm").iterdir())
+    home = Path.home() / ".uml"
+    had_home = home.exists()
+    with open_link(get_profile("wifi"), "uml") as link:
+        slot = link._layout.slot
+    after = set(Path("/tmp").iterdir()) | set(Path("/dev/shm").iterdir())
+    assert [path for path in after - before if "uml" in path.name.lower()] == []
+    assert home.exists() == had_home
+    assert not Path(f"/run/offload-netem/link-{slot}").exists()
