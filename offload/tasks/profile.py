@@ -1,9 +1,9 @@
 """``python -m offload.tasks.profile``: measures every task on this machine, both sides.
 
-Both sides run through the same executor, in child processes of their own. The edge's seconds are CPU
-seconds, which for one thread on a core of its own are wall seconds, and which other load on this
-machine does not stretch; the device's are wall seconds under the CPU limit. Of the repeats of one
-seed the fastest counts, since other load can only add time; the median and the spread are then
+Both sides run through the same executor, in child processes of their own. The edge's seconds are
+CPU seconds, which for one thread on a core of its own are wall seconds, and which other load on
+this machine does not stretch; the device's are wall seconds under the CPU limit. Of the repeats of
+one seed the fastest counts, since other load can only add time; the median and the spread are then
 taken across seeds.
 """
 
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 _BUDGET_S = 120.0
 _FEWEST_SEEDS = 3
+_TABLE_COLUMNS = 112
+"""Width of the printed table; narrower, where no terminal says its width, it would be cut."""
 _FIRST_SEED = 1000
 """Seeds of the profile do not meet those of training and evaluation, which count from 0."""
 
@@ -93,8 +95,8 @@ def measure(config: ProfileConfig) -> ProfileTable:
         machine=machine(),
         method=(
             "one thread in a child process pinned to one core; edge: CPU seconds; device: wall "
-            f"seconds under {limit.method} ({limit.reason}); best of {config.repeats} runs a seed, median and log spread over "
-            "seeds; every answer checked"
+            f"seconds under {limit.method} ({limit.reason}); best of {config.repeats} runs a seed, "
+            "median and log spread over seeds; every answer checked"
         ),
         created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         command=_command(config),
@@ -196,10 +198,11 @@ def _print(table: ProfileTable) -> None:
 
     grid = Table(title=f"{table.machine}; device {table.slowdown:g}x slower")
     for heading in HEADINGS:
-        grid.add_column(heading, justify="left" if heading in ("task", "size") else "right")
+        left = heading in ("task", "size")
+        grid.add_column(heading, justify="left" if left else "right", no_wrap=True)
     for row in table.rows:
         grid.add_row(*cells(row))
-    Console().print(grid)
+    Console(width=max(Console().width, _TABLE_COLUMNS)).print(grid)
 
 
 def main() -> int:
