@@ -8,7 +8,7 @@ The message goes over a connection that is open but was idle, as between two off
   RTT if that is less. CUBIC: the larger of its own response function (RFC 9438, section 5.1,
   C = 0.4, beta = 0.7) and Reno's. BBR does not take loss for congestion: rate times (1 - loss).
 - Slow start (RFC 5681, initial window of 10 segments, RFC 6928) doubles the window each RTT until
-  it fills the link; the sender waits for acknowledgements meanwhile (Cardwell, Savage and
+  it reaches the goodput; the sender waits for acknowledgements meanwhile (Cardwell, Savage and
   Anderson, "Modeling TCP Latency", INFOCOM 2000).
 - A lost segment costs about one RTT where others follow it (fast retransmit); one among the last
   three costs a timeout (RFC 6298 as Linux has it: at least 200 ms).
@@ -91,11 +91,11 @@ def transfer_s(
     goodput = goodput_bps(rate_bps, rtt_s, loss, congestion_control)
     serial_s = 8.0 * n_bytes / goodput
 
-    rate = np.maximum(rate_bps, MIN_RATE_BPS)
-    window_s = 8.0 * INITIAL_WINDOW_BYTES / rate  # to send the first window
+    # Growing towards the link's rate where loss allows less would count the same wait twice.
+    window_s = 8.0 * INITIAL_WINDOW_BYTES / goodput  # to send the first window
     to_send_all = np.log2(np.maximum(n_bytes / INITIAL_WINDOW_BYTES + 1.0, 1.0)) - 1.0
-    to_fill_link = np.log2(np.maximum(rtt_s / window_s, 1e-12))
-    rounds = np.ceil(np.maximum(np.minimum(to_send_all, to_fill_link), 0.0))
+    to_reach_goodput = np.log2(np.maximum(rtt_s / window_s, 1e-12))
+    rounds = np.ceil(np.maximum(np.minimum(to_send_all, to_reach_goodput), 0.0))
     waiting_s = np.maximum(rounds * rtt_s - (2.0**rounds - 1.0) * window_s, 0.0)
 
     packets = np.ceil(np.maximum(n_bytes, 1.0) / SEGMENT_BYTES)
