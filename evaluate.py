@@ -159,8 +159,9 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
         slowdown=table.slowdown,
         congestion_control=options.congestion_control,
     )
-    config = EnvConfig(objective=Objective(options.objective))
-    radio = get_radio(profile.radio)
+    config = EnvConfig(
+        objective=Objective(options.objective), congestion_control=options.congestion_control
+    )
     with Testbed(profile, settings) as testbed:
         print(f"link: {testbed.link.backend}: {testbed.link.reason}", flush=True)
         print(f"device CPU: {testbed.limit[0]}, {testbed.limit[1]}", flush=True)
@@ -181,7 +182,7 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
                     config.workload.deadline_slack_low,
                     config.workload.deadline_slack_high,
                 ),
-                radio=radio,
+                radio=get_radio(profile.radio),
                 progress=bar.update,
             )
         probe_bytes = testbed.measure().probe_bytes
@@ -192,10 +193,9 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
     evaluation = score_pairs(
         chosen.policies,
         pairs,
-        radio=radio,
-        congestion_control=options.congestion_control,
-        objective=config.objective,
-        cost_cap=config.cost_cap,
+        radio=profile.radio,
+        config=config,
+        rng=rng,
         seed=options.seed,
     )
     details = {
@@ -228,11 +228,13 @@ def _pair_facts(pairs: list[PairedRun]) -> dict[str, Any]:
         facts[name] = [getattr(pair.link, name) for pair in pairs]
     for name in ("local_s", "edge_s", "input_bytes", "output_bytes", "deadline_s"):
         facts[f"predicted_{name}"] = [getattr(pair.predicted, name) for pair in pairs]
+    facts["edge_queue_seen_s"] = [pair.edge_seen.queue_s for pair in pairs]
     facts["local_measured_s"] = [pair.local.seconds for pair in pairs]
     for name in ("upload_s", "queue_s", "compute_s", "download_s", "seconds"):
         facts[f"edge_measured_{name}"] = [
             "" if pair.edge is None else f"{getattr(pair.edge, name):.6g}" for pair in pairs
         ]
+    facts["edge_given_up_because"] = [pair.detail if pair.edge is None else "" for pair in pairs]
     return facts
 
 

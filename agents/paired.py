@@ -1,158 +1,140 @@
 """Scores policies on paired live runs: each task was run on both sides, so both costs are measured.
 
-Each task is judged on its own: no queue on the device, a radio asleep, a charged battery. The
-seconds are measured; the joules come from the energy model fed with the measured seconds.
+The measured runs become one scenario, which every policy plays through the same dynamics as in
+simulation. A task arrives a short pause after the one before would be done on either side: nothing
+ever queues on the device, so the seconds are the measured ones, and what is carried over from task
+to task is the radio's tail and the battery. The joules come from the energy model fed with the
+measured seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import fields
+from typing import TypeVar
 
 import numpy as np
+from numpy.random import Generator
 
-from agents.rollout import Rollout
+from agents.rollout import Rollout, roll_out
 from agents.simulation import Evaluation, score_all
-from offload.cost_model import choice_costs
-from offload.energy_model import CPU_BUSY_W, IDLE_W
+from envs.config import EnvConfig
+from envs.edge_process import EdgeSamples
+from envs.link_process import LinkSamples
+from envs.scenario import Scenario
+from envs.workload import WorkloadSamples
+from offload.cost_model import transfer
+from offload.energy_model import RADIO_NAMES
 from offload.interfaces import Policy
-from offload.oracle import maui_placement
-from offload.types import (
-    DecisionContext,
-    DeviceState,
-    EdgeState,
-    Objective,
-    PairedRun,
-    RadioPower,
-    TaskProfile,
-    Transfer,
-)
+from offload.types import FloatArray, LinkState, PairedRun, TaskProfile, Transfer
+
+_StateT = TypeVar("_StateT", LinkState, TaskProfile)
 
 BATTERY = 0.8
+PAUSE_S = 2.0
+"""Mean of the (exponential) pause between a task's end and the next one's arrival."""
 NEVER_BACK = 100.0
-"""A run given up after its budget counts as taking so many budgets: beyond every bound."""
+"""A remote run that was given up counts as taking so many budgets: beyond every bound."""
 
 
-def _stack(parts: Sequence[Any]) -> Any:
-    """Dataclasses of numbers to one dataclass of arrays; what is no number must be equal in all."""
-    first = parts[0]
-    if is_dataclass(first) and not isinstance(first, type):
-        stacked = {f.name: _stack([getattr(p, f.name) for p in parts]) for f in fields(first)}
-        return type(first)(**stacked)
-    if first is None or isinstance(first, str):
-        return first
-    return np.asarray(parts, dtype=np.float64)
+def _column(runs: Sequence[PairedRun], read: Callable[[PairedRun], float]) -> FloatArray:
+    """One value a run, shape (runs, 1): so many steps of one lane."""
+    return np.array([[float(read(run))] for run in runs])
 
 
-def _context(
-    run: PairedRun,
-    radio: RadioPower,
-    congestion_control: str,
-    task: TaskProfile,
-    edge: EdgeState,
-    moved: Transfer | None,
-) -> DecisionContext:
-    device = DeviceState(
-        queue_s=0.0,
-        battery=BATTERY,
-        radio=radio,
-        radio_tail_left_s=0.0,
-        cpu_w=CPU_BUSY_W,
-        idle_w=IDLE_W,
-    )
-    return DecisionContext(
-        link=run.link,
-        task=task,
-        device=device,
-        edge=edge,
-        reference_s=task.local_s,
-        reference_j=CPU_BUSY_W * task.local_s,
-        congestion_control=congestion_control,
-        moved=moved,
+def _columns(kind: type[_StateT], states: Sequence[_StateT]) -> _StateT:
+    """Many states of single numbers as one of columns, shape (states, 1)."""
+    return kind(
+        **{f.name: np.array([[float(getattr(s, f.name))] for s in states]) for f in fields(kind)}
     )
 
 
-def measured_contexts(
-    runs: Sequence[PairedRun], radio: RadioPower, congestion_control: str
-) -> DecisionContext:
-    """What the device knew before each run, as a batch."""
-    return _stacked(
-        [_context(r, radio, congestion_control, r.predicted, r.edge_seen, None) for r in runs]
+def _upload_s(run: PairedRun) -> float:
+    return NEVER_BACK * run.budget_s if run.edge is None else float(run.edge.upload_s)
+
+
+def _done_on_either_side_s(run: PairedRun) -> float:
+    """When the task is done whatever was chosen; a run given up is done again on the device."""
+    local_s = float(run.local.seconds)
+    if run.edge is None:
+        return run.budget_s + local_s
+    return max(local_s, float(run.edge.seconds))
+
+
+def scenario_of(
+    runs: Sequence[PairedRun], radio: str, congestion_control: str, rng: Generator
+) -> Scenario:
+    """The measured runs as a scenario of one lane, in the order they were run in.
+
+    Args:
+        radio: name of the device's radio.
+        congestion_control: what the connection used, for the predictions of the link model.
+        rng: draws the pauses.
+    """
+    predicted = _columns(TaskProfile, [run.predicted for run in runs])
+    believed = _columns(LinkState, [run.link for run in runs])
+    # A run given up took at least its budget; its share of compute is not known.
+    true = TaskProfile(
+        local_s=_column(runs, lambda run: run.local.compute_s),
+        edge_s=_column(
+            runs, lambda run: run.predicted.edge_s if run.edge is None else run.edge.compute_s
+        ),
+        input_bytes=predicted.input_bytes,
+        output_bytes=predicted.output_bytes,
+        deadline_s=predicted.deadline_s,
     )
-
-
-def true_contexts(
-    runs: Sequence[PairedRun], radio: RadioPower, congestion_control: str
-) -> DecisionContext:
-    """What came out: the same batch with the measured seconds of both sides."""
-    contexts = []
-    for run in runs:
-        if run.edge is None:
-            edge_s, queue_s = run.predicted.edge_s, 0.0
-            moved = Transfer(NEVER_BACK * run.budget_s, 0.0)
-        else:
-            edge_s, queue_s = run.edge.compute_s, run.edge.queue_s
-            moved = Transfer(run.edge.upload_s, run.edge.download_s)
-        task = TaskProfile(
-            local_s=run.local.compute_s,
-            edge_s=edge_s,
-            input_bytes=run.predicted.input_bytes,
-            output_bytes=run.predicted.output_bytes,
-            deadline_s=run.predicted.deadline_s,
-        )
-        contexts.append(
-            _context(run, radio, congestion_control, task, EdgeState(queue_s, 0.0), moved)
-        )
-    return _stacked(contexts)
-
-
-def _stacked(contexts: Sequence[DecisionContext]) -> DecisionContext:
-    batch: DecisionContext = _stack(contexts)
-    return batch
+    gap_s = np.zeros((len(runs), 1))
+    gap_s[1:] = _column(runs[:-1], _done_on_either_side_s)
+    gap_s[1:] += rng.exponential(PAUSE_S, (len(runs) - 1, 1))
+    return Scenario(
+        links=LinkSamples(
+            true=believed,  # never read: the transfers below are measured
+            measured=believed,
+            profile=np.zeros(1, dtype=np.int64),
+            radio=np.array([RADIO_NAMES.index(radio)]),
+        ),
+        edge=EdgeSamples(
+            queue_s=_column(runs, lambda run: 0.0 if run.edge is None else run.edge.queue_s),
+            probed_queue_s=_column(runs, lambda run: run.edge_seen.queue_s),
+        ),
+        work=WorkloadSamples(
+            row=np.zeros((len(runs), 1), dtype=np.int64),
+            gap_s=gap_s,
+            true=true,
+            predicted=predicted,
+        ),
+        true_moved=Transfer(
+            upload_s=_column(runs, _upload_s),
+            download_s=_column(runs, lambda run: 0.0 if run.edge is None else run.edge.download_s),
+        ),
+        predicted_moved=transfer(believed, predicted, congestion_control),
+        reference_queue_s=np.zeros((len(runs), 1)),
+        battery=np.array([BATTERY]),
+    )
 
 
 def score_pairs(
     policies: Sequence[Policy],
     runs: Sequence[PairedRun],
     *,
-    radio: RadioPower,
-    congestion_control: str,
-    objective: Objective,
-    cost_cap: float,
+    radio: str,
+    config: EnvConfig,
+    rng: Generator,
     seed: int,
 ) -> Evaluation:
-    """Score every policy on the same measured instances.
+    """Score every policy on the same measured instances; the bootstrap resamples instances.
 
     Args:
-        runs: the paired runs; each is a scenario of one decision.
-        cost_cap: as in :class:`envs.config.EnvConfig`.
+        runs: the paired runs, in the order they were run in.
+        config: objective, cap and congestion control.
+        rng: draws the pauses between tasks.
         seed: of the bootstrap.
     """
-    measured = measured_contexts(runs, radio, congestion_control)
-    true = true_contexts(runs, radio, congestion_control)
-    budget_s = np.array([run.budget_s for run in runs])
-    costs = choice_costs(true, objective, budget_s=budget_s)
-    local_cost = np.minimum(costs.local_objective, cost_cap)
-    edge_cost = np.minimum(costs.edge_objective, cost_cap)
-    optimum = maui_placement(true, objective)
-
+    scenario = scenario_of(runs, radio, config.congestion_control, rng)
     rollouts = {}
     for policy in policies:
-        placement = np.asarray(policy.decide(true if policy.sees_truth else measured))
-        to_edge = placement == 1
-        realised = costs.edge_realised
-        seconds = np.where(to_edge, realised.seconds, costs.local.seconds)
-        terms = {
-            "placement": placement,
-            "optimum": optimum,
-            "cost": np.where(to_edge, edge_cost, local_cost),
-            "local_cost": local_cost,
-            "edge_cost": edge_cost,
-            "seconds": seconds,
-            "energy_j": np.where(to_edge, realised.energy_j, costs.local.energy_j),
-            "missed": (seconds > true.task.deadline_s).astype(float),
-            "fell_back": (to_edge & realised.fell_back).astype(float),
-        }
-        rollouts[policy.name] = Rollout(**{name: term[None, :] for name, term in terms.items()})
+        played = roll_out(policy, scenario, config)
+        rollouts[policy.name] = Rollout(
+            **{f.name: getattr(played, f.name).T for f in fields(Rollout)}
+        )
     return score_all(rollouts, np.zeros(len(runs), dtype=np.int64), seed)
