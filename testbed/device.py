@@ -78,12 +78,20 @@ class Device:
         state = self._prober.measure()
         cost = self._prober.cost
         link = LinkState(**{name: float(getattr(state, name)) for name in LinkState.__slots__})
-        with contextlib.suppress(RemoteTimeout):  # the link may be down; what was seen last stays
-            self._edge.ping()
+        self._reach_edge()
         used = self._edge.congestion_control() or self._options.congestion_control
         return Measured(
             link, self._edge.edge_state(), cost.uplink_bytes + cost.downlink_bytes, used
         )
+
+    def _reach_edge(self) -> None:
+        """Ask the server how busy it is, and have the connection stand after a reset.
+
+        A device does so in the background; here it is done outside of what is timed. A link that is
+        down is no error: what was seen last stays.
+        """
+        with contextlib.suppress(RemoteTimeout):
+            self._edge.ping()
 
     def _warm_up(self, order: WarmUp) -> Warm:
         self._local.warm_up(order.kinds)
@@ -111,6 +119,8 @@ class Device:
     def _execute(self, order: Execute) -> Executed:
         task = order.task
         payload = self._input(task)
+        if order.on_edge:
+            self._reach_edge()
         try:
             executor = self._edge if order.on_edge else self._local
             done: ExecutionResult = executor.execute(task, payload, order.budget_s)
