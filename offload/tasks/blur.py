@@ -12,8 +12,9 @@ from offload.tasks.images import decode_image, encode_jpeg
 from offload.tasks.task import Task
 
 SIGMA_PX = 3.0
-_MIN_PSNR_DB = 35.0
-"""Agreement asked of two implementations that both pass through JPEG; right ones reach 40."""
+_MIN_PSNR_DB = 47.0
+"""Agreement asked of the answer, which went through JPEG, with SciPy's filter: right answers reach
+48.5 to 49.5, a sigma of 4 instead of 3 gives 38 to 47."""
 
 
 class BlurTask(Task):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,13 @@ def device() -> Iterator[LocalExecutor]:
 
 def payload_of(task: TaskInstance) -> bytes:
     return get_task(task.kind).make_input(task.size, task.seed)
+
+
+def kill_and_wait(pid: int | None) -> None:
+    """Returns when the process is dead; leaves it to its parent to collect."""
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 def alive(pid: int) -> bool:
@@ -57,20 +66,22 @@ def test_it_is_four_times_slower_than_a_full_core(method: str | None) -> None:
     core = max(os.sched_getaffinity(0))
     payload = payload_of(SMALL)
 
-    def fastest_s(executor: LocalExecutor) -> float:
-        return min(executor.execute(SMALL, payload, 60.0).cost.compute_s for _ in range(5))
-
     with (
         LocalExecutor(1.0, core) as edge,
         LocalExecutor(4.0, core, method=method) as device,  # type: ignore[arg-type]
     ):
         edge.warm_up(["lzma"])
         device.warm_up(["lzma"])
-        ratio = fastest_s(device) / fastest_s(edge)
         assert edge.limit.method == "none"
         assert device.limit.method in ("cgroup-v1", "cgroup-v2", "sleep")
         assert device.limit.reason
-    assert 3.3 <= ratio <= 4.8
+        full_core_s, device_s = math.inf, math.inf
+        for _ in range(12):
+            # Other load stretches wall time alone, and the fastest of several runs least.
+            edge.execute(SMALL, payload, 60.0)
+            full_core_s = min(full_core_s, edge.last_cpu_s)
+            device_s = min(device_s, device.execute(SMALL, payload, 60.0).cost.compute_s)
+    assert 3.3 <= device_s / full_core_s <= 4.8
 
 
 def test_bad_input_is_the_callers_error_and_harms_nothing(device: LocalExecutor) -> None:
@@ -111,22 +122,35 @@ def test_a_dead_child_fails_one_task_and_is_replaced(device: LocalExecutor) -> N
     device.warm_up(["lzma"])
     first = device.pid
     assert first is not None
-    killer = subprocess.Popen(
-        [sys.executable, "-c",
-         f"import os, time; time.sleep(0.3); os.kill({first}, {int(signal.SIGKILL)})"]
-    )  # fmt: skip
     task = TaskInstance("lzma", "large", 0)
-    result = device.execute(task, payload_of(task), 60.0)
-    killer.wait()
+    payload = payload_of(task)  # seconds of work
+    killer = threading.Timer(0.3, os.kill, (first, signal.SIGKILL))
+    killer.start()
+    result = device.execute(task, payload, 60.0)
+    killer.join()
     assert result.outcome is Outcome.FAILED
     assert "died (status -9)" in result.detail
     assert device.execute(SMALL, payload_of(SMALL), 60.0).outcome is Outcome.LOCAL_OK
     assert device.pid not in (None, first)
     # Killed between two tasks, nobody notices.
-    assert device.pid is not None
-    os.kill(device.pid, signal.SIGKILL)
-    time.sleep(0.1)
+    kill_and_wait(device.pid)
     assert device.execute(SMALL, payload_of(SMALL), 60.0).outcome is Outcome.LOCAL_OK
+
+
+def test_a_new_child_has_the_same_models_loaded() -> None:
+    def maps(executor: LocalExecutor) -> str:
+        return Path(f"/proc/{executor.pid}/maps").read_text()
+
+    with LocalExecutor(1.0) as executor:
+        executor.warm_up([])
+        assert "cv2" not in maps(executor)
+        executor.warm_up(["blur"])
+        assert "cv2" in maps(executor)
+        first = executor.pid
+        kill_and_wait(first)
+        assert executor.execute(SMALL, payload_of(SMALL), 60.0).outcome is Outcome.LOCAL_OK
+        assert executor.pid != first
+        assert "cv2" in maps(executor)
 
 
 def test_close_leaves_no_process() -> None:
@@ -174,8 +198,6 @@ time.sleep(1000.0)
 
 
 def test_a_child_started_by_a_thread_outlives_the_thread() -> None:
-    import threading
-
     with LocalExecutor(1.0) as executor:
         thread = threading.Thread(target=executor.warm_up, args=(["sudoku"],))
         thread.start()
