@@ -189,12 +189,14 @@ def train(
     from envs.batched import BatchedOffloadVecEnv
 
     train_seed = int(stream(Purpose.TRAIN, config.seed).integers(2**31))
-    env = BatchedOffloadVecEnv(config.n_lanes, config.env, seed=train_seed, relative_reward=True)
+    env = BatchedOffloadVecEnv(config.n_lanes, config.env, relative_reward=True)
     tuning = draw_scenario(stream(Purpose.TUNE, 0), config.env, env.table, TUNING_LANES)
     thresholds = tune_thresholds(tuning, config.env)
 
     model = build_model(config, env, folder if tensorboard else None)
     before = _load_weights(model, resume) if resume else 0
+    # The model has given the environment its own seed; a resumed run goes on to new scenarios.
+    env.seed(train_seed + before)
     watch = TrainingWatch(config, env, folder, thresholds, progress)
     start = time.perf_counter()
     interrupted = False
