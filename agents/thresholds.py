@@ -65,13 +65,18 @@ def threshold_from_dict(data: dict[str, Any]) -> ThresholdPolicy:
 
 
 def _candidates(name: str, scenario: Scenario, grid: int) -> Iterator[ThresholdPolicy]:
-    """Rules whose thresholds are quantiles of what the device measures, and the two extremes."""
+    """Rules whose thresholds are quantiles of what the device measures; and always, and never."""
     quantiles = np.linspace(0.0, 1.0, grid)
     link = scenario.links.measured
     rtts = (
-        [*np.quantile(link.rtt_s, quantiles), math.inf] if "bandwidth" not in name else [math.inf]
+        [0.0, *np.quantile(link.rtt_s, quantiles), math.inf]
+        if "bandwidth" not in name
+        else [math.inf]
     )
-    rates = [0.0, *np.quantile(link.uplink_bps, quantiles)] if "rtt" not in name else [0.0]
+    beyond_bps = 2.0 * link.uplink_bps.max()  # no link is so fast; infinity is not for JSON
+    rates = (
+        [0.0, *np.quantile(link.uplink_bps, quantiles), beyond_bps] if "rtt" not in name else [0.0]
+    )
     for rtt, rate in itertools.product(rtts, rates):
         yield ThresholdPolicy(name, float(rtt), float(rate))
 
