@@ -7,6 +7,7 @@ import dataclasses
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from agents.bundle import PolicyBundle
@@ -260,8 +261,9 @@ def _load_weights(model: BaseAlgorithm, run: Path) -> int:
     try:
         _, parameters, _ = load_from_zip_file(path, load_data=False, device="cpu")
         model.set_parameters(parameters, exact_match=True, device="cpu")
-    except (ValueError, RuntimeError, KeyError, OSError) as error:
-        raise ConfigError(f"{path} cannot be resumed: {error}") from error
+    except (ValueError, RuntimeError, KeyError, OSError, UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{path} cannot be resumed: {reason}") from error
     steps = read_json(run / STATUS_NAME).get("steps", 0)
     return int(steps)
 
