@@ -1,0 +1,117 @@
+"""``python train.py`` as its user meets it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from agents.bundle import load_bundle
+
+ROOT = Path(__file__).resolve().parents[2]
+QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
+
+
+def _train(*words: str, timeout: float = 100) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "train.py", *words],
+        cwd=ROOT,
+        env=QUIET,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_help_comes_at_once_and_without_torch() -> None:
+    script = (
+        "import runpy, sys\n"
+        "sys.argv = ['train.py', '--help']\n"
+        "try: runpy.run_path('train.py', run_name='__main__')\n"
+        "except SystemExit as end: code = end.code\n"
+        "heavy = {'torch', 'stable_baselines3', 'tensorboard'} & set(sys.modules)\n"
+        "print('\\nheavy:', sorted(heavy), 'code:', code)\n"
+    )
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=QUIET,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=True,
+    )
+    assert time.perf_counter() - start < 2.0
+    assert done.stdout.rstrip().endswith("heavy: [] code: 0")
+    for option in ("--algo", "--objective", "--profile", "--steps", "--resume", "--out"):
+        assert option in done.stdout
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    done = _train("--out", str(tmp_path / "file" / "runs"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("train.py: cannot write to ")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("--profile", "wifi,congestd"), "Did you mean 'congested'?"),
+        (("--algo", "pppo"), "Did you mean 'ppo'?"),
+        (("--steps", "0"), "at least 1"),
+        (("--resume", "nowhere"), "nowhere/config.json does not exist"),
+    ],
+)
+def test_a_wrong_option_is_one_line(tmp_path: Path, words: tuple[str, str], hint: str) -> None:
+    done = _train(*words, "--out", str(tmp_path / "runs"))
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert hint in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_run_that_can_be_used(tmp_path: Path) -> None:
+    words = ["--steps", "1000000000", "--lanes", "64", "--profile", "wifi", "--out", str(tmp_path)]
+    training = subprocess.Popen(
+        [sys.executable, "train.py", *words],
+        cwd=ROOT,
+        env=QUIET,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        limit = time.monotonic() + 80
+        while not list(tmp_path.glob("*/tensorboard*/events*")):
+            assert training.poll() is None, training.communicate()
+            assert time.monotonic() < limit, "training has not begun"
+            time.sleep(0.1)
+        time.sleep(1.0)
+        training.send_signal(signal.SIGINT)
+        stdout, stderr = training.communicate(timeout=40)
+    finally:
+        if training.poll() is None:
+            training.kill()
+            training.wait()
+    assert training.returncode == 130, stderr
+    (folder,) = tmp_path.iterdir()
+    assert f"go on: python train.py --resume {folder}" in stdout
+    assert "Traceback" not in stderr
+    status = json.loads((folder / "status.json").read_text())
+    assert status["finished"] is False
+    assert status["steps"] > 0
+    assert load_bundle(folder / "bundle").algorithm == "ppo"
+    assert (folder / "model.zip").stat().st_size > 10_000
+    assert len((folder / "curve.csv").read_text().splitlines()) == 2

@@ -1,0 +1,265 @@
+"""Training: it learns, it repeats, it goes on, and it writes all of its folder."""
+
+from __future__ import annotations
+
+import csv
+import json
+import pickle
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agents import training
+from agents.bundle import BundlePolicy, load_bundle
+from agents.fixed import FixedPolicy, RandomPolicy
+from agents.maui_policy import MauiPolicy
+from agents.rollout import roll_out
+from agents.training import TrainConfig, TrainResult, resumed_config, train
+from envs import batched
+from envs.config import EnvConfig
+from envs.scenario import Scenario, draw_scenario
+from envs.streams import Purpose, stream
+from envs.workload import WorkloadTable
+from offload.errors import ConfigError, UnknownNameError
+from offload.types import Objective, Placement
+
+pytestmark = pytest.mark.usefixtures("quick_training")
+
+
+def _same(one: TrainResult, other: TrainResult) -> bool:
+    return all(
+        np.array_equal(a, b)
+        for first, second in zip(one.bundle.layers, other.bundle.layers, strict=True)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+def _test_scenario(world: EnvConfig) -> Scenario:
+    from offload.tasks.profile_table import load_profile_table
+
+    rows = WorkloadTable.of(load_profile_table(), world.workload)
+    return draw_scenario(stream(Purpose.TEST, 0), world, rows, lanes=300)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "steps", "lanes"), [("ppo", 40_000, 128), ("dqn", 40_000, 128)]
+)
+def test_a_short_run_beats_every_fixed_answer(
+    sharp_world: EnvConfig, tmp_path: Path, algorithm: str, steps: int, lanes: int
+) -> None:
+    config = TrainConfig(algorithm, seed=1, steps=steps, lanes=lanes, env=sharp_world)
+    result = train(config, tmp_path, tensorboard=False, progress=False)
+    scenario = _test_scenario(sharp_world)
+
+    def cost(policy: Any) -> float:
+        return float(roll_out(policy, scenario, sharp_world).cost.mean())
+
+    learned = cost(BundlePolicy(result.bundle))
+    optimum = cost(MauiPolicy(Objective.LATENCY, sees_truth=True))
+    fixed = [cost(FixedPolicy(Placement.LOCAL)), cost(FixedPolicy(Placement.EDGE))]
+    assert learned < min(*fixed, cost(RandomPolicy(0))) - 0.1
+    # Most of the way from the better fixed answer to the oracle.
+    assert (min(fixed) - learned) / (min(fixed) - optimum) > 0.9
+
+
+@pytest.mark.parametrize("algorithm", ["ppo", "dqn", "a2c"])
+def test_a_seed_repeats_the_weights(sharp_world: EnvConfig, tmp_path: Path, algorithm: str) -> None:
+    config = TrainConfig(algorithm, seed=4, steps=1500, lanes=16, env=sharp_world)
+
+    def run(config: TrainConfig) -> TrainResult:
+        return train(config, tmp_path, tensorboard=False, progress=False)
+
+    first = run(config)
+    assert _same(first, run(config))
+    assert not _same(first, run(replace(config, seed=5)))
+
+
+def test_training_draws_from_its_own_stream(
+    sharp_world: EnvConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Scenario] = []
+
+    def spy(*arguments: Any) -> Scenario:
+        drawn.append(draw_scenario(*arguments))
+        return drawn[-1]
+
+    monkeypatch.setattr(batched, "draw_scenario", spy)
+    config = TrainConfig("ppo", seed=4, steps=100, lanes=8, env=sharp_world)
+    train(config, tmp_path, tensorboard=False, progress=False)
+    rows = batched.BatchedOffloadVecEnv(1, sharp_world).table
+    seed = int(stream(Purpose.TRAIN, 4).integers(2**31))
+    expected = draw_scenario(np.random.default_rng(seed), sharp_world, rows, lanes=8)
+    np.testing.assert_array_equal(drawn[0].work.gap_s, expected.work.gap_s)
+    np.testing.assert_array_equal(drawn[0].battery, expected.battery)
+
+
+def test_the_folder_holds_the_whole_run(sharp_world: EnvConfig, tmp_path: Path) -> None:
+    config = TrainConfig("ppo", seed=0, steps=3000, lanes=32, env=sharp_world)
+    result = train(config, tmp_path / "runs", progress=False)
+    folder = result.folder
+    assert folder.parent == tmp_path / "runs"
+    assert folder.name.endswith("-ppo-latency-seed0")
+    held = {path.name for path in folder.iterdir()}
+    events = list(folder.glob("tensorboard*/events.out.tfevents.*"))
+    assert len(events) == 1
+    assert held == {
+        "config.json",
+        "origin.json",
+        "status.json",
+        "curve.csv",
+        "model.zip",
+        "bundle",
+        events[0].parent.name,
+    }
+    assert resumed_config(folder, None) == config
+    assert resumed_config(folder, 77) == replace(config, steps=77)
+    origin = json.loads((folder / "origin.json").read_text())
+    assert origin["resumed_from"] is None
+    assert origin["packages"]["stable-baselines3"]
+    status = json.loads((folder / "status.json").read_text())
+    assert status["finished"] is True
+    assert status["steps"] == result.steps >= 3000
+    with (folder / "curve.csv").open() as file:
+        curve = list(csv.DictReader(file))
+    assert len(curve) == 3  # two checks on the way and one at the end
+    assert float(curve[-1]["step"]) == result.steps
+    least = min(float(row["cost"]) for row in curve)
+    assert status["validation"]["cost"] == pytest.approx(least)
+
+    bundle = load_bundle(folder / "bundle")
+    assert _same(result, replace(result, bundle=bundle))
+    assert [rule["name"] for rule in bundle.thresholds] == [
+        "threshold-rtt",
+        "threshold-bandwidth",
+        "threshold-both",
+    ]
+
+    from stable_baselines3 import PPO
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(events[0].parent))
+    accumulator.Reload()
+    tags = accumulator.Tags()["scalars"]
+    assert {"validation/cost", "validation/accuracy", "offload/return"} <= set(tags)
+    assert len(accumulator.Scalars("validation/cost")) == 3
+    model = PPO.load(folder / "model.zip", device="cpu")
+    observations = np.random.default_rng(0).random((200, 19)).astype(np.float32)
+    predicted, _ = model.predict(observations, deterministic=True)
+    np.testing.assert_array_equal(BundlePolicy(bundle).act_batch(observations), predicted)
+
+
+def test_a_resumed_run_goes_on_from_the_saved_weights(
+    sharp_world: EnvConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = TrainConfig("ppo", seed=2, steps=3000, lanes=32, env=sharp_world)
+    first = train(config, tmp_path, tensorboard=False, progress=False)
+
+    loaded: list[Any] = []
+    load = training._load_weights
+
+    def spy(model: Any, run: Path) -> int:
+        before = load(model, run)
+        head = model.policy.action_net
+        loaded.append((head.weight.detach().numpy().copy(), head.bias.detach().numpy().copy()))
+        return before
+
+    monkeypatch.setattr(training, "_load_weights", spy)
+    again = train(
+        resumed_config(first.folder, 600),
+        tmp_path,
+        resume=first.folder,
+        tensorboard=False,
+        progress=False,
+    )
+    for saved, now in zip(first.bundle.layers[-1], loaded[0], strict=True):
+        np.testing.assert_array_equal(saved, now)
+    assert not _same(first, again)
+    status = json.loads((again.folder / "status.json").read_text())
+    assert status["steps"] == first.steps + again.steps
+    origin = json.loads((again.folder / "origin.json").read_text())
+    assert origin["resumed_from"] == str(first.folder)
+
+
+def test_what_cannot_be_resumed_is_refused(sharp_world: EnvConfig, tmp_path: Path) -> None:
+    config = TrainConfig("ppo", steps=100, lanes=8, env=sharp_world)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ConfigError, match=r"config\.json does not exist"):
+        resumed_config(empty, None)
+    with pytest.raises(ConfigError, match=r"holds no model\.zip"):
+        train(config, tmp_path / "runs", resume=empty, tensorboard=False, progress=False)
+    (empty / "model.zip").write_bytes(b"PK nothing")
+    with pytest.raises(ConfigError, match="cannot be resumed"):
+        train(config, tmp_path / "runs", resume=empty, tensorboard=False, progress=False)
+
+
+class _Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("a model's pickle was run",)
+
+
+def test_a_model_that_holds_code_is_refused_and_not_run(
+    sharp_world: EnvConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = TrainConfig("ppo", steps=100, lanes=8, env=sharp_world)
+    run = tmp_path / "run"
+    run.mkdir()
+    with zipfile.ZipFile(run / "model.zip", "w") as archive:
+        archive.writestr("policy.pth", pickle.dumps(_Bomb(), protocol=2))
+        archive.writestr("data", json.dumps({":serialized:": "gASVAAAA"}))
+    with pytest.raises(ConfigError, match="cannot be resumed") as caught:
+        train(config, tmp_path / "runs", resume=run, tensorboard=False, progress=False)
+    assert "\n" not in str(caught.value)
+    assert "pickle was run" not in capsys.readouterr().out
+
+
+def test_the_model_of_another_algorithm_is_not_resumed(
+    sharp_world: EnvConfig, tmp_path: Path
+) -> None:
+    config = TrainConfig("ppo", steps=100, lanes=8, env=sharp_world)
+    ppo = train(config, tmp_path, tensorboard=False, progress=False)
+    with pytest.raises(ConfigError, match="cannot be resumed"):
+        train(
+            replace(config, algo="dqn"),
+            tmp_path,
+            resume=ppo.folder,
+            tensorboard=False,
+            progress=False,
+        )
+
+
+def test_a_world_where_a_rule_is_optimal_can_be_trained_in(tmp_path: Path) -> None:
+    """No gap is left to close, which must not stop the training."""
+    from envs.config import EdgeProcessConfig, LinkProcessConfig, WorkloadConfig
+
+    quiet = LinkProcessConfig(disturbance_every_s=np.inf, rate_sigma=0.0)
+    world = EnvConfig(
+        objective=Objective.LATENCY,
+        profiles=("lan",),
+        episode_tasks=8,
+        link=quiet,
+        edge=EdgeProcessConfig(busy_share_high=0.0),
+        workload=WorkloadConfig(kinds=("ocr",)),
+    )
+    config = TrainConfig("ppo", steps=200, lanes=16, env=world)
+    result = train(config, tmp_path, tensorboard=False, progress=False)
+    with (result.folder / "curve.csv").open() as file:
+        assert {row["gap_closed"] for row in csv.DictReader(file)} == {"nan"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"algo": "pp"}, "Did you mean 'ppo'"),
+        ({"seed": -1}, "seed is -1"),
+        ({"steps": 0}, "steps is 0"),
+        ({"lanes": 0}, "lanes is 0"),
+    ],
+)
+def test_bad_settings_are_refused(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UnknownNameError if "algo" in settings else ConfigError, match=message):
+        TrainConfig(**settings)
