@@ -9,7 +9,7 @@ PACKAGES := offload envs agents edge_server netem testbed tests benchmarks
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run setup setup-dev train evaluate test lint format tensorboard bench clean
+.PHONY: help run setup setup-dev train evaluate test lint format tensorboard bench pretrained clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,9 @@ lint: setup-dev  ## ruff and mypy
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+pretrained: setup  ## train the bundles that ship, in agents/pretrained
+	$(PY) -m agents.pretrain
 
 format: setup-dev  ## let ruff put the sources in shape
 	$(PY) -m ruff check --fix .

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from envs.batched import BatchedOffloadVecEnv
 
-DEFAULT_STEPS = {"ppo": 2_500_000, "dqn": 1_000_000}
+DEFAULT_STEPS = {"ppo": 2_000_000, "dqn": 1_500_000}
 """About a minute on two cores."""
 ALGORITHMS = ("ppo", "dqn", "a2c")
 TUNING_LANES = 256
@@ -123,7 +123,7 @@ def build_model(
             buffer_size=200_000,
             learning_starts=min(10_000, max(config.total_steps // 10, 1)),
             batch_size=1024,
-            gamma=0.8,
+            gamma=0.9,
             train_freq=1,
             gradient_steps=1,
             target_update_interval=10 * config.n_lanes,
@@ -137,7 +137,7 @@ def build_model(
             **shared,
             learning_rate=_falling(1e-3),
             n_steps=8,
-            gamma=0.8,
+            gamma=0.9,
             gae_lambda=0.9,
             use_rms_prop=False,
             policy_kwargs=network,
@@ -148,7 +148,7 @@ def build_model(
         n_steps=8,
         batch_size=min(2048, 8 * config.n_lanes),
         n_epochs=4,
-        gamma=0.8,
+        gamma=0.9,
         gae_lambda=0.9,
         ent_coef=0.002,
         policy_kwargs=network,

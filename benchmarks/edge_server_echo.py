@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import multiprocessing
-import signal
 import subprocess
 import sys
 import time
@@ -61,7 +60,7 @@ def serve(workers: int, ports: multiprocessing.connection.Connection) -> None:
     # This file is __main__ when it is run; workers import it by its name.
     run_task = importlib.import_module("edge_server_echo").echo
     with EdgeServer(ServerConfig(port=0, workers=workers, queue=256), run_task=run_task) as server:
-        signal.signal(signal.SIGTERM, lambda signum, frame: server.stop())
+        server.stop_on_signals()
         server.start()
         ports.send(server.port)
         server.serve()
@@ -75,13 +74,13 @@ def server(workers: int) -> Iterator[int]:
     target = importlib.import_module("edge_server_echo").serve
     process = spawn.Process(target=target, args=(workers, theirs))
     process.start()
+    theirs.close()  # so that a server that does not start is an EOFError here
     try:
         yield ours.recv()
     finally:
         process.terminate()
         process.join()
         ours.close()
-        theirs.close()
 
 
 def round_trips(port: int, size: int, count: int) -> dict[str, float]:
