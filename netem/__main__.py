@@ -60,8 +60,9 @@ class Profiles:
 class Measure:
     """Open a link and print what was set against what is measured across it.
 
-    Pings for delay, jitter and loss, packet trains for the rate, then TCP in each direction. Takes
-    about half a minute a profile. Example: sudo python -m netem measure congested
+    Pings for delay, jitter and loss, packet trains for the rate, then TCP in each direction; the
+    TCP columns are payload, of which 95.6 % of the rate fits beside the headers. Takes about half a
+    minute a profile. Example: sudo python -m netem measure congested
     """
 
     profile: tyro.conf.Positional[str]
@@ -107,6 +108,7 @@ class Measure:
                 "backend": reason,
                 "kernel": platform.release(),
                 "cpus": os.cpu_count(),
+                "load_average_1min": os.getloadavg()[0],
                 "units": "seconds, bit/s, bytes, fractions",
                 "profiles": [dataclasses.asdict(result) for result in results],
             }

@@ -130,9 +130,20 @@ def claim() -> Layout:
 
 
 def release(layout: Layout) -> None:
-    """Remove a link's namespaces, all that runs in them, and its directory. Idempotent."""
+    """Remove a link's namespaces, all that runs in them, and its directory. Idempotent.
+
+    Raises:
+        BackendError: a namespace could not be removed; the others were, and the directory is kept,
+            so that the next link tries again.
+    """
+    failures = []
     for name in layout.namespaces:
-        delete_namespace(name)
+        try:
+            delete_namespace(name)
+        except BackendError as error:
+            failures.append(str(error))
+    if failures:
+        raise BackendError("; ".join(failures))
     shutil.rmtree(layout.directory, ignore_errors=True)
 
 

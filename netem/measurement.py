@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,6 +67,7 @@ def measure_profile(
         report: called with each step's name.
     """
     link.apply(profile)
+    _settle(link)
     up, down = profile.uplink, profile.downlink
     rtt_set_s = up.delay_s + down.delay_s
     jitter_set_s = math.hypot(up.jitter_s, down.jitter_s)
@@ -76,7 +78,7 @@ def measure_profile(
         report("delay")
         # Apart by 5 sigma of one direction, so that no packet is held up by the one before.
         spacing_s = max(0.01, 5 * max(up.jitter_s, down.jitter_s))
-        count = max(20, min(300, round(seconds / spacing_s)))
+        count = max(40, min(300, round(seconds / spacing_s)))
         delay = prober.echoes(count, spacing_s)
         report("rate")
         for _ in range(3):
@@ -88,9 +90,13 @@ def measure_profile(
         pings_per_s = min(1000.0, 0.6 * slowest_bps / _PING_FRAME_BITS)
         pings = round(pings_per_s * seconds)
         loss = prober.echoes(pings, 1 / pings_per_s, timeout_s=2.0)
+    _settle(link)
     report("uplink goodput")
     start_up_s = 1.0 + 10 * rtt_set_s
+    # Data behind a lost packet arrives all at once: the window must dwarf such a hold-up.
+    seconds = max(seconds, 60 * rtt_set_s)
     uplink = tcp_goodput(link.device, link.edge, seconds=seconds, start_up_s=start_up_s)
+    _settle(link)
     report("downlink goodput")
     downlink = tcp_goodput(link.edge, link.device, seconds=seconds, start_up_s=start_up_s)
     return Measured(
@@ -116,6 +122,16 @@ def measure_profile(
         downlink_loss_error=loss_error(down.loss_enter, down.loss_leave, pings),
         probe_bytes=probe_bytes,
     )
+
+
+def _settle(link: Link, patience_s: float = 10.0) -> None:
+    """Wait until nothing of an earlier transfer is left in the queues, which a change keeps."""
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        stats = link.stats()
+        if stats.uplink.backlog_packets == stats.downlink.backlog_packets == 0:
+            return
+        time.sleep(0.05)
 
 
 def loss_error(enter: float, leave: float, packets: int) -> float:

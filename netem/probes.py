@@ -43,6 +43,7 @@ __all__ = ["Echoes", "LinkProber", "ProbeCost", "ProbeResponder"]
 MIN_TRAIN_PACKETS = 10
 MAX_TRAINS = 3
 ASK_AGAIN_S = 0.05
+GREETING_S = 2.0
 UNKNOWN_RATE_BPS = 1e3
 """Reported for a direction that was never measured, because no train has come through."""
 _FRAME_BITS = 8 * (TRAIN_BYTES + HEADERS_BYTES)
@@ -183,7 +184,8 @@ class LinkProber:
         For loss in each direction by itself, over as many packets as it takes.
         """
         with self._measuring:
-            self._greet(time.monotonic() + timeout_s)
+            if not self._greet(time.monotonic() + timeout_s + GREETING_S):
+                return Echoes(count, (), 1.0, 1.0)
             return self._echo(count, spacing_s, time.monotonic() + count * spacing_s + timeout_s)
 
     def start(self) -> LinkProber:
