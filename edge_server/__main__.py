@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-from types import FrameType
 
 import tyro
 
@@ -32,12 +30,7 @@ def _serve(config: ServerConfig) -> int:
         level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     with EdgeServer(config) as server:
-
-        def stop(signum: int, frame: FrameType | None) -> None:
-            server.stop()
-
-        signal.signal(signal.SIGTERM, stop)
-        signal.signal(signal.SIGINT, stop)
+        server.stop_on_signals()
         server.start()
         workers = f"{config.workers} worker{'s' if config.workers > 1 else ''}"
         print(f"edge server ready on {server.endpoint} with {workers}", flush=True)

@@ -103,7 +103,7 @@ class Dispatcher:
         self._queue: deque[Job] = deque()
         self._idle: deque[int] = deque()
         self._running: dict[int, _Running] = {}
-        self._mean_compute_s = 0.0
+        self._mean_compute_s: float | None = None  # of the tasks that ended; None before any
         self._draining = False
         self._grace_ends_s: float | None = None
 
@@ -127,7 +127,7 @@ class Dispatcher:
 
         A running task is taken to be half done.
         """
-        if self._idle or not self._running:
+        if self._idle or not self._running or self._mean_compute_s is None:
             return 0.0
         ahead = len(self._queue) + 0.5
         return ahead * self._mean_compute_s / len(self._running)
@@ -170,7 +170,8 @@ class Dispatcher:
         if worker not in self._running:
             return []
         job = self._running.pop(worker).job
-        self._mean_compute_s += _NEWEST_WEIGHT * (result.compute_s - self._mean_compute_s)
+        mean_s = result.compute_s if self._mean_compute_s is None else self._mean_compute_s
+        self._mean_compute_s = mean_s + _NEWEST_WEIGHT * (result.compute_s - mean_s)
         self._idle.append(worker)
         answer = [] if job is None else [Answer(job, result)]
         return [*answer, *self._fill(now_s)]

@@ -67,7 +67,7 @@ class ProtocolError(RemoteFailure):
 
 RequestId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Kind: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}\Z")]
-Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0)]
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 ShortText: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_MESSAGE_CHARS)]
 
 

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import logging
 import os
+import signal
 import socket
 import time
 from collections import Counter
@@ -60,7 +61,8 @@ class EdgeServer:
 
     The socket is bound when the object is made, so :attr:`port` is known and a taken port is
     reported before any process starts. :meth:`start`, :meth:`serve` and :meth:`close` belong to
-    one thread; :meth:`stop` may be called from any thread and from a signal handler.
+    one thread; :meth:`stop` may be called from any thread. For signals there is
+    :meth:`stop_on_signals`.
 
     Args:
         config: the settings.
@@ -82,6 +84,7 @@ class EdgeServer:
         self._started_s = time.monotonic()
         self._restart_at_s: float | None = None
         self._stops = 0
+        self._on_signals = False
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = bounded_socket(
             self._context, zmq.ROUTER, config.max_message_bytes + _SLACK_BYTES
@@ -164,6 +167,17 @@ class EdgeServer:
             with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop as well
                 os.write(self._wake_write, b"x")
 
+    def stop_on_signals(self) -> None:
+        """Have SIGTERM and SIGINT stop this server; to be called in the main thread.
+
+        The bytes are written by the interpreter's own C handler. A Python handler alone could be
+        put off for ever: it runs only after the poll that the signal came just too early to break.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda signum, frame: None)
+        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
+        self._on_signals = True
+
     def close(self) -> None:
         """Kill the workers, close the sockets. Replies already written get a bounded time."""
         if self._context.closed:
@@ -171,6 +185,8 @@ class EdgeServer:
         self._pool.close()
         self._socket.close(linger=LINGER_MS)
         self._context.term()
+        if self._on_signals:
+            signal.set_wakeup_fd(-1)
         os.close(self._wake_read)
         os.close(self._wake_write)
 
@@ -194,6 +210,7 @@ class EdgeServer:
             raise ConfigError(f"cannot listen on {config.bind}:{config.port}: {reason}") from error
         finally:
             self._socket.disable_monitor()
+            monitor.close(linger=0)  # else the context could not end
         self._endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
     def _set_congestion_control(self, monitor: zmq.Socket[bytes], name: str) -> None:

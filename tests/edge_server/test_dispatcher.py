@@ -73,6 +73,22 @@ def test_the_worker_used_last_is_used_next_and_a_new_one_comes_last():
     assert started(dispatcher.admit(job(2), 0.3)) == [(first, 2)]
 
 
+def test_expected_queueing_is_what_lies_ahead_over_the_busy_workers():
+    dispatcher = Dispatcher(queue_limit=5, max_task_s=10.0, overrun_grace_s=1.0)
+    dispatcher.worker_ready(0, 0.0)
+    dispatcher.worker_ready(1, 0.0)
+    dispatcher.admit(job(1), 0.0)
+    dispatcher.worker_result(1, TaskResult(compute_s=2.0), 2.0)
+    dispatcher.worker_result(0, TaskResult(compute_s=2.0), 2.0)
+    dispatcher.admit(job(2), 3.0)
+    assert dispatcher.expected_queue_s() == 0.0  # a worker is idle
+    dispatcher.admit(job(3), 3.0)
+    assert dispatcher.expected_queue_s() == 0.5  # half a task of 2 s ahead, two workers
+    for number in (4, 5):
+        dispatcher.admit(job(number), 3.0)
+    assert dispatcher.expected_queue_s() == 2.5
+
+
 def test_expired_jobs_never_start(one_worker):
     assert codes(one_worker.admit(job(1, deadline_s=5.0), 5.0)) == [(1, "expired")]
     one_worker.admit(job(2), 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -275,6 +276,37 @@ def test_congestion_control_is_what_the_kernel_has(start_server, connect):
             pytest.skip(f"this kernel lacks {name}: {error}")
         client.ping()
         assert client.congestion_control() == name
+
+
+def test_the_servers_answers_use_the_congestion_control_it_was_given(start_server, connect):
+    """Read from the kernel's table of connections, which `ss` prints."""
+    try:
+        server = start_server(congestion_control="bbr")
+    except ConfigError as error:
+        pytest.skip(f"this kernel lacks bbr: {error}")
+    client = connect(server.port, congestion_control="reno")
+    client.ping()
+    command = ["ss", "-Htin", "state", "established", f"( sport = :{server.port} )"]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert " bbr " in f" {table} "
+    assert client.congestion_control() == "reno"
+
+
+def test_a_ping_tells_how_long_a_task_would_wait(start_server, connect):
+    server = start_server()
+    client, other = connect(server.port), connect(server.port)
+    assert client.edge_state().age_s == float("inf")
+    client.execute(a_task("sleep"), b"0.4", 5.0)
+    thread = threading.Thread(target=other.execute, args=(a_task("sleep"), b"0.4", 5.0))
+    thread.start()
+    assert wait_until(lambda: client.stats().busy == 1)
+    client.ping()
+    edge = client.edge_state()
+    thread.join()
+    assert edge.queue_s == pytest.approx(0.2, abs=0.05)  # half of a task of 0.4 s
+    assert edge.age_s < 0.1
+    client.ping()
+    assert client.edge_state().queue_s == 0.0
 
 
 def test_bad_settings_are_clear_errors(connect):

@@ -139,7 +139,7 @@ def test_help_comes_at_once_and_offers_no_code_from_outside():
     options = set(re.findall(r"--([a-z-]+)", done.stdout))
     assert options == {
         "help", "bind", "port", "workers", "queue", "max-message-bytes", "max-task-s",
-        "overrun-grace-s", "grace-s", "log-level",
+        "overrun-grace-s", "grace-s", "congestion-control", "log-level",
     }  # fmt: skip
 
 
