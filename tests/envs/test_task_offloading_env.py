@@ -62,16 +62,6 @@ def test_the_table_of_the_docstring_is_the_table_of_features() -> None:
     assert f"Box(0, 1, ({N_FEATURES},), float32)" in (TaskOffloadingEnv.__doc__ or "")
 
 
-def test_the_documents_table_is_the_table_of_features() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "environment.md").read_text()
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (\S+) \| (\S+) \| (\S+) \|", page, re.MULTILINE)
-    documented = [
-        (int(n), name, unit, None if knee == "linear" else float(knee), float(high))
-        for n, name, unit, knee, high in rows
-    ]
-    assert documented == [(n, f.name, f.unit, f.knee, f.high) for n, f in enumerate(FEATURES)]
-
-
 def test_observations_stay_in_their_space(profile_table: Path, busy_config: EnvConfig) -> None:
     env = make(profile_table, busy_config)
     rng = np.random.default_rng(0)
