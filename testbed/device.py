@@ -144,9 +144,15 @@ def serve(device: Device, ready: Ready, orders: BinaryIO, answers: BinaryIO) -> 
         answers.flush()
 
 
+def _terminate(signum: int, frame: object) -> None:
+    """Unwind, so that the task's process ends and its CPU group goes."""
+    raise SystemExit(0)
+
+
 def main(options: DeviceOptions) -> None:
     """Run the device process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which then ends us
+    signal.signal(signal.SIGTERM, _terminate)
     with (
         LocalExecutor(options.slowdown, options.core) as local,
         EdgeClient(

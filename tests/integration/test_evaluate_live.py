@@ -1,0 +1,132 @@
+"""``python evaluate.py`` live: the real server over a really emulated link."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from netem.layout import STATE_DIRECTORY
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = [
+    pytest.mark.uml,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
+    pytest.mark.skipif(shutil.which("linux.uml") is None, reason="needs user-mode-linux"),
+]
+
+
+def command(out: Path, *words: str) -> list[str]:
+    fixed = ["--runs", str(out / "none"), "--out", str(out), "--mode", "live", "--backend", "uml"]
+    return [sys.executable, "evaluate.py", *fixed, *words]
+
+
+def descendants(root: int) -> set[int]:
+    """The process and all that descend from it."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                parents[int(entry.name)] = int(fields[1])
+    found = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= grown
+    return found
+
+
+def links_of(owner: int) -> dict[str, set[str]]:
+    """State folders and namespaces of the links that a process has opened."""
+    states = {
+        path.parent.name
+        for path in STATE_DIRECTORY.glob("link-*/owner.json")
+        if json.loads(path.read_text())["pid"] == owner
+    }
+    slots = {name.removeprefix("link-") for name in states}
+    namespaces = {
+        path.name for slot in slots for path in Path("/run/netns").glob(f"offload{slot}-*")
+    }
+    return {"states": states, "namespaces": namespaces}
+
+
+def cgroups_of(pids: set[int]) -> set[Path]:
+    """CPU groups whose name says that one of these processes made them."""
+    places = [Path("/sys/fs/cgroup/cpu"), Path("/sys/fs/cgroup")]
+    groups = [path for place in places for path in place.glob("offload*")]
+    return {path for path in groups if pids & {int(n) for n in re.findall(r"\d+", path.name)}}
+
+
+class Watched:
+    """A live run, and what it has on the machine while it runs."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.process = subprocess.Popen(
+            words,
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            if line.startswith("calibration"):
+                break
+        self.pids = descendants(self.process.pid)
+        self.links = links_of(self.process.pid)
+        self.cgroups = cgroups_of(self.pids)
+        # Else the check for leftovers would look for nothing.
+        assert len(self.pids) >= 5
+        assert len(self.links["namespaces"]) >= 2
+
+    def left(self) -> set[object]:
+        """What of it is still there."""
+        alive = {pid for pid in self.pids if Path(f"/proc/{pid}").exists()}
+        now = {path.name for path in Path("/run/netns").iterdir()}
+        namespaces = self.links["namespaces"] & now
+        states = links_of(self.process.pid)["states"]
+        return alive | namespaces | states | {path for path in self.cgroups if path.exists()}
+
+
+def test_a_short_live_run_measures_both_sides_and_leaves_nothing(tmp_path):
+    file = tmp_path / "summary.json"
+    words = ("--profile", "5g", "--tasks", "8", "--max-local", "0.6", "--json", str(file))
+    run = Watched(command(tmp_path, *words))
+    _, errors = run.process.communicate(timeout=110)
+    assert run.process.returncode == 0, errors
+    summary = json.loads(file.read_text())
+    assert (summary["mode"], summary["backend"], summary["decisions"]) == ("live", "uml", 8)
+    assert summary["policies"]["maui-true"]["accuracy"][0] == 1.0
+    assert summary["policies"]["always-local"]["cost"][0] == pytest.approx(1.0)
+    folder = next(path for path in tmp_path.iterdir() if path.name.endswith("5g-live"))
+    result = json.loads((folder / "result.json").read_text())
+    assert result["details"]["wrong_answers"] == 0
+    assert result["details"]["congestion_control"] == "cubic"
+    # Set: 16 ms of RTT, 20 Mbit/s up. What a device measures is within a fifth, a few ms.
+    link = result["details"]["link_measured_median"]
+    assert link["rtt_s"] == pytest.approx(0.016, abs=0.006)
+    assert link["uplink_bps"] == pytest.approx(20e6, rel=0.25)
+    assert not run.left()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_in_the_middle_it_leaves_nothing(tmp_path, number, code):
+    run = Watched(command(tmp_path, "--profile", "lte", "--tasks", "40"))
+    time.sleep(1.0)
+    # As a terminal does it: the whole process group gets the signal.
+    os.killpg(run.process.pid, number)
+    _, errors = run.process.communicate(timeout=30)
+    assert run.process.returncode == code
+    assert "Traceback" not in errors
+    assert not run.left()
