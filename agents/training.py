@@ -185,6 +185,8 @@ def train(
     write_json(folder / CONFIG_NAME, dataclasses.asdict(config))
     write_json(folder / ORIGIN_NAME, {**origin(), "resumed_from": str(resume) if resume else None})
 
+    from stable_baselines3.common.logger import Logger
+
     from agents.thresholds import tune_thresholds
     from agents.training_watch import TrainingWatch
     from envs.batched import BatchedOffloadVecEnv
@@ -195,6 +197,9 @@ def train(
     thresholds = tune_thresholds(tuning, config.env)
 
     model = build_model(config, env, folder if tensorboard else None)
+    if not tensorboard:
+        # Without a logger of its own, stable-baselines3 leaves a folder in /tmp.
+        model.set_logger(Logger(folder=None, output_formats=[]))
     before = _load_weights(model, resume) if resume else 0
     # The model has given the environment its own seed; a resumed run goes on to new scenarios.
     env.seed(train_seed + before)
