@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import pickle
+import tempfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -67,15 +68,21 @@ def test_a_short_run_beats_every_fixed_answer(
 
 
 @pytest.mark.parametrize("algorithm", ["ppo", "dqn", "a2c"])
-def test_a_seed_repeats_the_weights(sharp_world: EnvConfig, tmp_path: Path, algorithm: str) -> None:
+def test_a_seed_repeats_the_weights(
+    sharp_world: EnvConfig, tmp_path: Path, algorithm: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "tmp"
+    elsewhere.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(elsewhere))
     config = TrainConfig(algorithm, seed=4, steps=1500, lanes=16, env=sharp_world)
 
     def run(config: TrainConfig) -> TrainResult:
-        return train(config, tmp_path, tensorboard=False, progress=False)
+        return train(config, tmp_path / "runs", tensorboard=False, progress=False)
 
     first = run(config)
     assert _same(first, run(config))
     assert not _same(first, run(replace(config, seed=5)))
+    assert list(elsewhere.iterdir()) == [], "nothing is left in the folder for temporary files"
 
 
 def test_training_draws_from_its_own_stream(
