@@ -99,14 +99,14 @@ class Measure:
                     results.append(
                         measure_profile(link, profile, seconds=self.seconds, report=report)
                     )
-            reason = link.reason
+            used = link.backend
         print_table(*measured_rows(results))
         if self.json is not None:
             record = {
                 "command": f"python -m netem measure {self.profile}"
                 f" --backend {self.backend} --seconds {self.seconds:g}",
-                "backend": reason,
-                "kernel": platform.release(),
+                "backend": used,
+                "kernel": platform.release().split("-")[0],
                 "cpus": os.cpu_count(),
                 "load_average_1min": os.getloadavg()[0],
                 "units": "seconds, bit/s, bytes, fractions",
