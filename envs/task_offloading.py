@@ -33,7 +33,7 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     long as a local run would take, whichever is more) is given up and run on the device.
 
     ## Observation space
-    ``Box(0, 1, (19,), float32)``. Values that span decades are scaled as
+    ``Box(0, 1, (20,), float32)``. Values that span decades are scaled as
     ln(1 + x/knee) / ln(1 + high/knee) and clipped, see :mod:`offload.features`. The link's values
     are *estimates with an age*, not the truth.
 
@@ -58,6 +58,7 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | 16 | reference_seconds | s | 0.001 | 1000 | all-local seconds, the unit of the time cost |
     | 17 | predicted_local_cost | 1 | 0.1 | 1000 | cost of action 0 if the estimates were true |
     | 18 | predicted_edge_cost | 1 | 0.1 | 1000 | cost of action 1 if the estimates were true |
+    | 19 | predicted_advantage | 1 | linear | -2 to 2 | ln(predicted cost of 0 / that of 1) |
 
     ## Reward
     Minus the objective's cost: w_t seconds/reference_s + w_e joules/reference_j, where the

@@ -2,12 +2,12 @@
 
 The scaling is fixed by physical bounds, so there are no running statistics to lose or to drift.
 Quantities that span decades are scaled as ln(1 + x / knee) / ln(1 + high / knee), which is linear
-below the knee, logarithmic above it, and 0 at 0; fractions are left as they are. Values beyond the
-bounds are clipped.
+below the knee, logarithmic above it, and 0 at 0; the others linearly from low to high. Values
+beyond the bounds are clipped.
 
-Two features are predictions of the cost model for this very context: what each placement would
-cost if the estimates were the truth. They hand the policy what MAUI knows, so that it only has to
-learn where to depart from it.
+The last three are predictions of the cost model for this very context: what each placement would
+cost if the estimates were the truth, and how the two compare. They hand the policy what MAUI knows,
+so that it only has to learn where to depart from it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ class Feature:
         unit: unit of the raw value.
         knee: below it the scale is linear, above it logarithmic; None: linear throughout.
         high: raw value that maps to 1.
+        low: raw value that maps to 0; on the logarithmic scale always 0.
         read: takes the raw value from a context and the predicted costs.
     """
 
@@ -38,6 +39,16 @@ class Feature:
     knee: float | None
     high: float
     read: Callable[[DecisionContext, ChoiceCosts], Quantity]
+    low: float = 0.0
+
+
+def _advantage(_: DecisionContext, predicted: ChoiceCosts) -> Quantity:
+    """ln(local cost / edge cost): above 0 the edge is predicted to be better.
+
+    Said apart from the two costs, since near the tie, where it matters, their logarithmic scale is
+    too coarse to tell them apart.
+    """
+    return np.log(predicted.local_objective / predicted.edge_objective)
 
 
 FEATURES: tuple[Feature, ...] = (
@@ -60,13 +71,16 @@ FEATURES: tuple[Feature, ...] = (
     Feature("reference_seconds", "s", 1e-3, 1000.0, lambda c, _: c.reference_s),
     Feature("predicted_local_cost", "1", 0.1, 1000.0, lambda _, p: p.local_objective),
     Feature("predicted_edge_cost", "1", 0.1, 1000.0, lambda _, p: p.edge_objective),
+    Feature("predicted_advantage", "1", None, 2.0, _advantage, low=-2.0),
 )
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 N_FEATURES = len(FEATURES)
 
 _LINEAR = np.array([f.knee is None for f in FEATURES])
 _INVERSE_KNEE = np.array([1.0 / (f.knee or 1.0) for f in FEATURES])
-_GAIN = np.array([1.0 / np.log1p(f.high / f.knee) if f.knee else 1.0 / f.high for f in FEATURES])
+_GAIN = np.array(
+    [1.0 / np.log1p(f.high / f.knee) if f.knee else 1.0 / (f.high - f.low) for f in FEATURES]
+)
 _LINEAR_COLUMNS = tuple(np.flatnonzero(_LINEAR))
 
 
@@ -89,7 +103,7 @@ def scale(raw: FloatArray) -> FloatArray:
     """Raw features to the observation: same shape, float32, in [0, 1]."""
     scaled = np.log1p(np.maximum(raw, 0.0) * _INVERSE_KNEE)
     for column in _LINEAR_COLUMNS:
-        scaled[..., column] = raw[..., column]
+        scaled[..., column] = raw[..., column] - FEATURES[column].low
     scaled *= _GAIN
     return np.clip(scaled, 0.0, 1.0).astype(np.float32)
 
@@ -99,7 +113,7 @@ def unscale(observation: FloatArray) -> FloatArray:
     values = np.asarray(observation, dtype=np.float64) / _GAIN
     raw = np.expm1(values) / _INVERSE_KNEE
     for column in _LINEAR_COLUMNS:
-        raw[..., column] = values[..., column]
+        raw[..., column] = values[..., column] + FEATURES[column].low
     return raw
 
 
