@@ -26,6 +26,7 @@ from envs.scenario import Scenario, draw_scenario
 from envs.streams import Purpose, stream
 from envs.workload import WorkloadTable
 from offload.errors import ConfigError, UnknownNameError
+from offload.features import N_FEATURES
 from offload.types import Objective, Placement
 
 pytestmark = pytest.mark.usefixtures("quick_training")
@@ -154,7 +155,7 @@ def test_the_folder_holds_the_whole_run(sharp_world: EnvConfig, tmp_path: Path) 
     assert {"validation/cost", "validation/accuracy", "offload/return"} <= set(tags)
     assert len(accumulator.Scalars("validation/cost")) == 3
     model = PPO.load(folder / "model.zip", device="cpu")
-    observations = np.random.default_rng(0).random((200, 19)).astype(np.float32)
+    observations = np.random.default_rng(0).random((200, N_FEATURES)).astype(np.float32)
     predicted, _ = model.predict(observations, deterministic=True)
     np.testing.assert_array_equal(BundlePolicy(bundle).act_batch(observations), predicted)
 

@@ -1,4 +1,4 @@
-"""Tables of docs/environment.md and docs/models.md say what the code does."""
+"""Tables of docs/environment.md, docs/models.md and the env's docstring say what the code does."""
 
 from __future__ import annotations
 
@@ -12,21 +12,38 @@ from typing import Any
 import pytest
 
 from envs.config import EnvConfig
+from envs.task_offloading import TaskOffloadingEnv
 from offload.energy_model import RADIOS
-from offload.features import FEATURES
+from offload.features import FEATURES, N_FEATURES, Feature
 from offload.link_profiles import PROFILES
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_the_observation_table_is_the_table_of_features() -> None:
-    page = (DOCS / "environment.md").read_text()
-    rows = re.findall(r"^\| (\d+) \| `(\w+)` \| (\S+) \| (\S+) \| (\S+) \|", page, re.MULTILINE)
-    documented = [
-        (int(n), name, unit, None if knee == "linear" else float(knee), float(high))
-        for n, name, unit, knee, high in rows
-    ]
-    assert documented == [(n, f.name, f.unit, f.knee, f.high) for n, f in enumerate(FEATURES)]
+    tables = (
+        (DOCS / "environment.md").read_text(),
+        re.sub(r"^ +", "", TaskOffloadingEnv.__doc__ or "", flags=re.MULTILINE),
+    )
+    for page in tables:
+        rows = re.findall(r"^\| (\d+)" + r" \| ([^|]+)" * 4 + r" \| .+ \|$", page, re.MULTILINE)
+        assert [(int(row[0]), row[1].strip("`"), *row[2:]) for row in rows] == [
+            (number, *_as_written(feature)) for number, feature in enumerate(FEATURES)
+        ]
+        assert f"Box(0, 1, ({N_FEATURES},), float32)" in page
+
+
+def _as_written(feature: Feature) -> tuple[str, str, str, str]:
+    def plain(value: float) -> str:
+        return f"{value:.0e}".replace("e+0", "e") if value >= 1e4 else f"{value:g}"
+
+    high = plain(feature.high)
+    return (
+        feature.name,
+        feature.unit,
+        "linear" if feature.knee is None else plain(feature.knee),
+        f"{plain(feature.low)} to {high}" if feature.low else high,
+    )
 
 
 def _settings(config: Any, prefix: str = "") -> dict[str, str]:

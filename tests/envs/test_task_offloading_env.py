@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +20,7 @@ from envs.scenario import draw_scenario
 from envs.task_offloading import TaskOffloadingEnv
 from envs.workload import WorkloadTable
 from offload.errors import ConfigError, UnknownNameError
-from offload.features import FEATURES, N_FEATURES
+from offload.features import N_FEATURES
 from offload.types import Objective
 
 
@@ -46,20 +45,6 @@ def test_both_checkers_pass_without_a_warning(profile_table: Path) -> None:
         warnings.simplefilter("error")
         gymnasium_check(make(profile_table).unwrapped)
         sb3_check(make(profile_table).unwrapped)
-
-
-def test_the_table_of_the_docstring_is_the_table_of_features() -> None:
-    rows = re.findall(
-        r"^\s*\| (\d+) \| (\w+) \| (\S+) \| (\S+) \| (\S+) \| (.+) \|$",
-        TaskOffloadingEnv.__doc__ or "",
-        flags=re.MULTILINE,
-    )
-    documented = [
-        (int(n), name, unit, None if knee == "linear" else float(knee), float(high))
-        for n, name, unit, knee, high, _ in rows
-    ]
-    assert documented == [(n, f.name, f.unit, f.knee, f.high) for n, f in enumerate(FEATURES)]
-    assert f"Box(0, 1, ({N_FEATURES},), float32)" in (TaskOffloadingEnv.__doc__ or "")
 
 
 def test_observations_stay_in_their_space(profile_table: Path, busy_config: EnvConfig) -> None:

@@ -48,6 +48,7 @@ CONTEXT = DecisionContext(
 def test_every_raw_value_stands_under_its_name() -> None:
     raw = dict(zip(FEATURE_NAMES, raw_features(CONTEXT, Objective.LATENCY), strict=True))
     predicted_edge_cost = raw.pop("predicted_edge_cost")
+    advantage = raw.pop("predicted_advantage")
     assert raw == pytest.approx(
         {
             "rtt": 0.1,
@@ -72,6 +73,7 @@ def test_every_raw_value_stands_under_its_name() -> None:
     )
     # 0.1 s of RTT, 0.5 s at the edge, and some time for the bytes and the losses.
     assert 0.6 / 3.0 < predicted_edge_cost < 0.9 / 3.0
+    assert advantage == pytest.approx(math.log(0.8 / predicted_edge_cost))
 
 
 def test_the_scale_by_hand() -> None:
@@ -84,13 +86,20 @@ def test_the_scale_by_hand() -> None:
     )
 
 
-def test_nothing_maps_to_zero_and_the_bound_to_one() -> None:
-    np.testing.assert_array_equal(scale(np.zeros(N_FEATURES)), 0.0)
-    np.testing.assert_allclose(scale(np.array([f.high for f in FEATURES])), 1.0, rtol=1e-6)
+LOW = np.array([f.low for f in FEATURES])
+HIGH = np.array([f.high for f in FEATURES])
+
+
+def test_the_bounds_map_to_zero_and_one() -> None:
+    np.testing.assert_array_equal(scale(LOW), 0.0)
+    np.testing.assert_allclose(scale(HIGH), 1.0, rtol=1e-6)
+    assert {f.name for f in FEATURES if f.low != 0.0} == {"predicted_advantage"}
+    tie = np.where(np.array(FEATURE_NAMES) == "predicted_advantage", 0.0, HIGH)
+    assert scale(tie)[FEATURE_NAMES.index("predicted_advantage")] == 0.5
 
 
 def test_values_beyond_the_bounds_are_clipped() -> None:
-    beyond = np.array([f.high for f in FEATURES]) * 50.0
+    beyond = HIGH * 50.0
     np.testing.assert_array_equal(scale(beyond), 1.0)
     np.testing.assert_array_equal(scale(np.full(N_FEATURES, np.inf)), 1.0)
     np.testing.assert_array_equal(scale(-beyond), 0.0)
@@ -98,13 +107,12 @@ def test_values_beyond_the_bounds_are_clipped() -> None:
 
 def test_there_and_back() -> None:
     rng = np.random.default_rng(5)
-    high = np.array([f.high for f in FEATURES])
-    raw = high * np.exp(rng.uniform(np.log(1e-6), 0.0, (500, N_FEATURES)))
+    raw = LOW + (HIGH - LOW) * np.exp(rng.uniform(np.log(1e-6), 0.0, (500, N_FEATURES)))
     observation = scale(raw)
     assert observation.dtype == np.float32
     assert observation.shape == raw.shape
     # float32 keeps seven digits of the logarithm, so about five of the value.
-    np.testing.assert_allclose(unscale(observation), raw, rtol=1e-4)
+    np.testing.assert_allclose(unscale(observation), raw, rtol=1e-4, atol=1e-6)
 
 
 def test_scaling_leaves_its_argument_alone() -> None:
@@ -117,5 +125,5 @@ def test_scaling_leaves_its_argument_alone() -> None:
 
 
 def test_a_greater_value_is_never_scaled_lower() -> None:
-    steps = np.linspace(0.0, 1.0, 50)[:, None] * np.array([f.high for f in FEATURES])
+    steps = LOW + np.linspace(0.0, 1.0, 50)[:, None] * (HIGH - LOW)
     assert np.all(np.diff(scale(steps), axis=0) > 0)
