@@ -75,7 +75,8 @@ class Device:
             return Broken(f"{type(error).__name__}: {error}")
 
     def _measure(self) -> Measured:
-        state = self._prober.measure()
+        self._prober.measure()
+        state = self._prober.state()  # smoothed: a dozen pings alone say little of the loss
         cost = self._prober.cost
         link = LinkState(**{name: float(getattr(state, name)) for name in LinkState.__slots__})
         self._reach_edge()
