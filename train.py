@@ -49,6 +49,7 @@ def main(options: TrainOptions) -> int:
     from envs.config import EnvConfig
 
     if options.resume is not None:
+        _check_resumed(options)
         config = resumed_config(options.resume, options.steps)
     else:
         world = EnvConfig(objective=Objective(options.objective))
@@ -83,6 +84,13 @@ def main(options: TrainOptions) -> int:
         return 130
     print(f"evaluate: python evaluate.py --profile congested --run {result.folder}")
     return 0
+
+
+def _check_resumed(options: TrainOptions) -> None:
+    """A resumed run keeps its settings; asking for others must not pass in silence."""
+    for name in ("algo", "objective", "profile", "seed", "lanes"):
+        if getattr(options, name) != getattr(TrainOptions(), name):
+            raise ConfigError(f"--{name} comes from the run that is resumed; leave it out")
 
 
 def cli() -> None:

@@ -91,9 +91,7 @@ class TrainResult:
     interrupted: bool
 
 
-def build_model(
-    config: TrainConfig, env: BatchedOffloadVecEnv, tensorboard: Path | None
-) -> BaseAlgorithm:
+def build_model(config: TrainConfig, env: BatchedOffloadVecEnv) -> BaseAlgorithm:
     """The untrained model.
 
     The discount fits how far decisions are coupled (a queue of seconds, a radio tail of twelve),
@@ -109,7 +107,6 @@ def build_model(
         "env": env,
         "seed": config.seed,
         "device": "cpu",
-        "tensorboard_log": None if tensorboard is None else str(tensorboard),
     }
     network: dict[str, Any] = {
         "activation_fn": nn.ReLU,
@@ -181,10 +178,6 @@ def train(
     Raises:
         ConfigError: a folder that cannot be written, or a run that cannot be resumed.
     """
-    folder = new_run_folder(runs, f"{config.algo}-{config.env.objective}-seed{config.seed}")
-    write_json(folder / CONFIG_NAME, dataclasses.asdict(config))
-    write_json(folder / ORIGIN_NAME, {**origin(), "resumed_from": str(resume) if resume else None})
-
     from stable_baselines3.common.logger import Logger
 
     from agents.thresholds import tune_thresholds
@@ -196,11 +189,16 @@ def train(
     tuning = draw_scenario(stream(Purpose.TUNE, 0), config.env, env.table, TUNING_LANES)
     thresholds = tune_thresholds(tuning, config.env)
 
-    model = build_model(config, env, folder if tensorboard else None)
-    if not tensorboard:
+    model = build_model(config, env)
+    before = _load_weights(model, resume) if resume else 0
+    folder = new_run_folder(runs, f"{config.algo}-{config.env.objective}-seed{config.seed}")
+    write_json(folder / CONFIG_NAME, dataclasses.asdict(config))
+    write_json(folder / ORIGIN_NAME, {**origin(), "resumed_from": str(resume) if resume else None})
+    if tensorboard:
+        model.tensorboard_log = str(folder)
+    else:
         # Without a logger of its own, stable-baselines3 leaves a folder in /tmp.
         model.set_logger(Logger(folder=None, output_formats=[]))
-    before = _load_weights(model, resume) if resume else 0
     # The model has given the environment its own seed; a resumed run goes on to new scenarios.
     env.seed(train_seed + before)
     watch = TrainingWatch(config, env, folder, thresholds, progress)
@@ -229,7 +227,7 @@ def train(
         thresholds=tuple(rule.to_dict() for rule in thresholds),
         provenance={
             "seed": config.seed,
-            "steps": best.step,
+            "steps": before + best.step,
             "env": dataclasses.asdict(config.env),
             "validation_accuracy": best.accuracy,
         },

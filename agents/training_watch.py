@@ -80,6 +80,10 @@ class TrainingWatch(BaseCallback):
     def _play(self, policy: BundlePolicy | MauiPolicy | ThresholdPolicy):  # type: ignore[no-untyped-def]
         return roll_out(policy, self._scenario, self.config.env)
 
+    def _on_training_start(self) -> None:
+        # The weights a resumed run starts from are among those the best is chosen from.
+        self.check(self.model)
+
     def _on_step(self) -> bool:
         result = self.env.last_result
         if result is not None:

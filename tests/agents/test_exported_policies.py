@@ -33,7 +33,7 @@ def _margin(model: Any, observations: np.ndarray) -> np.ndarray:
 
 def _model(algorithm: str) -> Any:
     env = BatchedOffloadVecEnv(2, EnvConfig(episode_tasks=4), seed=0)
-    model: Any = build_model(TrainConfig(algo=algorithm, lanes=2), env, None)
+    model: Any = build_model(TrainConfig(algo=algorithm, lanes=2), env)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():  # fresh action heads are all but flat
         for parameter in model.policy.parameters():

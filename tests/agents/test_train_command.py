@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from agents.bundle import load_bundle
+from agents.training import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
@@ -114,4 +116,22 @@ def test_ctrl_c_leaves_a_run_that_can_be_used(tmp_path: Path) -> None:
     assert status["steps"] > 0
     assert load_bundle(folder / "bundle").algorithm == "ppo"
     assert (folder / "model.zip").stat().st_size > 10_000
-    assert len((folder / "curve.csv").read_text().splitlines()) == 2
+    # A heading, the check at the start, and the one after the interrupt.
+    assert len((folder / "curve.csv").read_text().splitlines()) == 3
+
+
+def test_settings_beside_a_resumed_run_are_refused(tmp_path: Path) -> None:
+    done = _train("--resume", str(tmp_path), "--objective", "latency")
+    assert done.returncode == 2
+    assert "--objective comes from the run" in done.stderr
+
+
+def test_a_refused_resume_leaves_no_folder(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    config = dataclasses.asdict(TrainConfig(steps=1000))
+    (run / "config.json").write_text(json.dumps(config))
+    done = _train("--resume", str(run), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert "holds no model.zip" in done.stderr
+    assert list((tmp_path / "out").iterdir()) == []

@@ -133,7 +133,7 @@ def test_the_folder_holds_the_whole_run(sharp_world: EnvConfig, tmp_path: Path) 
     assert status["steps"] == result.steps >= 3000
     with (folder / "curve.csv").open() as file:
         curve = list(csv.DictReader(file))
-    assert len(curve) == 3  # two checks on the way and one at the end
+    assert len(curve) == 4  # at the start, two on the way, at the end
     assert float(curve[-1]["step"]) == result.steps
     least = min(float(row["cost"]) for row in curve)
     assert status["validation"]["cost"] == pytest.approx(least)
