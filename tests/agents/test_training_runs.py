@@ -153,7 +153,7 @@ def test_the_folder_holds_the_whole_run(sharp_world: EnvConfig, tmp_path: Path) 
     accumulator.Reload()
     tags = accumulator.Tags()["scalars"]
     assert {"validation/cost", "validation/accuracy", "offload/return"} <= set(tags)
-    assert len(accumulator.Scalars("validation/cost")) == 3
+    assert len(accumulator.Scalars("validation/cost")) == 4
     model = PPO.load(folder / "model.zip", device="cpu")
     observations = np.random.default_rng(0).random((200, N_FEATURES)).astype(np.float32)
     predicted, _ = model.predict(observations, deterministic=True)
