@@ -94,8 +94,10 @@ class TrainResult:
 def build_model(config: TrainConfig, env: BatchedOffloadVecEnv) -> BaseAlgorithm:
     """The untrained model.
 
-    The discount fits how far decisions are coupled (a queue of seconds, a radio tail of twelve),
-    a handful of tasks; a longer horizon only adds noise.
+    The discount fits how far decisions are coupled: by a queue of seconds and a radio tail of
+    twelve, so by a handful of tasks. On validation scenarios a discount of 0 loses that, 0.9 gains
+    no more cost than 0.7, and the further it looks the less it agrees with maui-true, which does
+    not look ahead at all.
     """
     import stable_baselines3 as sb3
     import torch
@@ -120,7 +122,7 @@ def build_model(config: TrainConfig, env: BatchedOffloadVecEnv) -> BaseAlgorithm
             buffer_size=200_000,
             learning_starts=min(10_000, max(config.total_steps // 10, 1)),
             batch_size=1024,
-            gamma=0.9,
+            gamma=0.7,
             train_freq=1,
             gradient_steps=1,
             target_update_interval=10 * config.n_lanes,
@@ -134,7 +136,7 @@ def build_model(config: TrainConfig, env: BatchedOffloadVecEnv) -> BaseAlgorithm
             **shared,
             learning_rate=_falling(1e-3),
             n_steps=8,
-            gamma=0.9,
+            gamma=0.7,
             gae_lambda=0.9,
             use_rms_prop=False,
             policy_kwargs=network,
@@ -145,7 +147,7 @@ def build_model(config: TrainConfig, env: BatchedOffloadVecEnv) -> BaseAlgorithm
         n_steps=8,
         batch_size=min(2048, 8 * config.n_lanes),
         n_epochs=4,
-        gamma=0.9,
+        gamma=0.7,
         gae_lambda=0.9,
         ent_coef=0.002,
         policy_kwargs=network,
