@@ -39,7 +39,7 @@ class EvaluateOptions:
     """auto: live where this machine can, else simulation, and it says so."""
     backend: str = "auto"
     """Network backend of a live run; python -m netem doctor lists them."""
-    tasks: Annotated[int, tyro.conf.arg(metavar="N")] = 48
+    tasks: Annotated[int, tyro.conf.arg(metavar="N")] = 40
     """Task instances of a live run, each run on both sides."""
     max_local: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0
     """Leave out of a live run what takes the device longer than this."""
@@ -163,7 +163,7 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
         objective=Objective(options.objective), congestion_control=options.congestion_control
     )
     with Testbed(profile, settings) as testbed:
-        print(f"link: {testbed.link.backend}: {testbed.link.reason}", flush=True)
+        print(f"link: {testbed.link.reason}", flush=True)
         print(f"device CPU: {testbed.limit[0]}, {testbed.limit[1]}", flush=True)
         timings = testbed.warm_up(tuple(dict.fromkeys(row.kind for row in rows)))
         calibration = calibrate(timings, table)
