@@ -76,8 +76,13 @@ class Echoes:
 
     @property
     def loss(self) -> float:
-        """Share of the pings that were not answered."""
+        """Share of the pings that were not answered, lost on either way."""
         return 1.0 - len(self.rtts_s) / self.sent
+
+    @property
+    def one_way_loss(self) -> float:
+        """Loss in one direction if both lose alike; it counts the last pings lost as well."""
+        return 1.0 - math.sqrt(1.0 - self.loss)
 
     @property
     def rtt_s(self) -> float:
@@ -264,7 +269,7 @@ class LinkProber:
                 if found_bps > 0.0:
                     rate_bps, packets = found_bps, tried
             rates.append(rate_bps or before)
-        return LinkState(rtt_s, jitter_s, echoes.loss, rates[0], rates[1])
+        return LinkState(rtt_s, jitter_s, echoes.one_way_loss, rates[0], rates[1])
 
     def _fold(self, new: LinkState) -> LinkState:
         old, weight = self._estimate, self._smoothing

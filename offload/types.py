@@ -93,7 +93,8 @@ class LinkState:
     Attributes:
         rtt_s: round-trip time.
         jitter_s: standard deviation of the round-trip time.
-        loss: share of packets lost, both directions taken together.
+        loss: share lost of the packets of one direction, both taken to be alike. (Of pings about
+            twice as many go unanswered: they have two ways to go.)
         uplink_bps: rate from the device to the edge.
         downlink_bps: rate from the edge to the device.
         age_s: time since the measurement.

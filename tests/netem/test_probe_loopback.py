@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from netem.probe_wire import Kind, Message, decode, encode
-from netem.probes import LinkProber, ProbeResponder
+from netem.probes import Echoes, LinkProber, ProbeResponder
 from offload.errors import ConfigError
 from offload.interfaces import LinkEstimator
 
@@ -116,6 +116,16 @@ def test_loopback_is_near_and_lossless(responder: ProbeResponder) -> None:
         assert cost.uplink_bytes > 12 * 106 + 10 * 1442
         assert cost.downlink_bytes > 12 * 106 + 10 * 1442
         assert cost.measurements == 1
+
+
+def test_the_loss_of_a_link_is_that_of_one_direction(
+    responder: ProbeResponder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The link model takes it for one transfer's; a ping is lost on either of two ways."""
+    answered = Echoes(100, (0.01,) * 81, uplink_loss=0.1, downlink_loss=0.1)
+    with LinkProber(*responder.address) as prober:
+        monkeypatch.setattr(prober, "_echo", lambda *arguments: answered)
+        assert prober.measure().loss == pytest.approx(0.1)  # 0.9 x 0.9 = 0.81
 
 
 def test_dead_edge_is_loss_one_within_the_time_given() -> None:
