@@ -33,7 +33,7 @@ _FEWEST_SEEDS = 3
 _TABLE_COLUMNS = 112
 """Width of the printed table; narrower, where no terminal says its width, it would be cut."""
 _FIRST_SEED = 1000
-"""Seeds of the profile do not meet those of training and evaluation, which count from 0."""
+"""The seeds count from here; a live run draws its own at random from the same 31 bits."""
 
 
 @dataclass(frozen=True)
