@@ -13,6 +13,7 @@ from agents.run_directory import BUNDLE_NAME, newest_run
 from agents.thresholds import THRESHOLD_NAMES, threshold_from_dict
 from offload.errors import BundleError, ConfigError, UnknownNameError
 from offload.interfaces import Policy
+from offload.link_profiles import PROFILES
 from offload.types import Objective, Placement
 
 LEARNED_NAMES = ("ppo", "dqn", "a2c")
@@ -114,7 +115,18 @@ class _Found:
     """A bundle and where it was found."""
 
     bundle: PolicyBundle
-    source: str
+    place: str
+
+    @property
+    def source(self) -> str:
+        """Where it was found, and what it says of its training: a short run is no surprise then."""
+        said = self.bundle.provenance
+        world = said.get("env")
+        profiles = world.get("profiles") if isinstance(world, dict) else None
+        if not isinstance(profiles, list):
+            return self.place
+        on = "all profiles" if set(profiles) >= set(PROFILES) else ", ".join(map(str, profiles))
+        return f"{self.place} (trained on {on}, weights of step {said.get('steps')})"
 
 
 def _given_bundle(run: Path, objective: Objective) -> _Found:
@@ -123,6 +135,10 @@ def _given_bundle(run: Path, objective: Objective) -> _Found:
         raise BundleError(
             f"{run} was trained for the objective {bundle.objective}, not {objective}; "
             f"use --objective {bundle.objective}, or: python train.py --objective {objective}"
+        )
+    if bundle.algorithm not in LEARNED_NAMES:  # it must not pass for the oracle
+        raise BundleError(
+            f"{run} names the algorithm {bundle.algorithm!r}; known: {', '.join(LEARNED_NAMES)}"
         )
     return _Found(bundle, str(run))
 

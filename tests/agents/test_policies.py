@@ -1,0 +1,68 @@
+"""Which bundle a learned policy comes from, and what the user is told about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agents.bundle import PolicyBundle
+from agents.policies import POLICY_NAMES, collect, parse_names
+from offload.errors import BundleError, ConfigError, UnknownNameError
+from offload.types import Objective
+
+
+def test_all_policies_ship_for_every_objective(tmp_path: Path) -> None:
+    for objective in Objective:
+        found = collect(POLICY_NAMES, objective, run=None, runs=tmp_path, seed=0)
+        assert tuple(policy.name for policy in found.policies) == POLICY_NAMES
+        assert found.notes == ()
+        assert set(found.sources) == {"ppo", "dqn"}
+        for source in found.sources.values():
+            assert source.startswith("the pretrained bundle (trained on all profiles, ")
+
+
+def test_the_newest_run_of_that_objective_is_taken_and_says_what_it_was_trained_on(
+    tmp_path: Path, bundle: PolicyBundle
+) -> None:
+    said = {"steps": 700, "env": {"profiles": ["wifi", "lte"]}}
+    mine = replace(bundle, provenance=said)
+    mine.save(tmp_path / "20260101-000000-ppo" / "bundle")
+    mine.save(tmp_path / "20260102-000000-ppo" / "bundle")
+    replace(mine, objective=Objective.MIXED).save(tmp_path / "20260103-000000-ppo" / "bundle")
+    found = collect(("ppo", "threshold-rtt"), Objective.ENERGY, run=None, runs=tmp_path, seed=0)
+    newest = tmp_path / "20260102-000000-ppo"
+    assert found.sources == {"ppo": f"{newest} (trained on wifi, lte, weights of step 700)"}
+    ppo, rule, oracle = found.policies
+    assert ppo.bundle.provenance == said  # type: ignore[attr-defined]
+    assert rule.max_rtt_s == 0.1  # type: ignore[attr-defined]
+    assert oracle.name == "maui-true"
+
+
+def test_a_given_run_wins_and_must_fit_the_objective(tmp_path: Path, bundle: PolicyBundle) -> None:
+    bundle.save(tmp_path / "given")
+    found = collect(("dqn",), Objective.ENERGY, run=tmp_path / "given", runs=tmp_path, seed=0)
+    assert found.sources["ppo"] == str(tmp_path / "given")
+    with pytest.raises(BundleError, match="use --objective energy"):
+        collect(("ppo",), Objective.MIXED, run=tmp_path / "given", runs=tmp_path, seed=0)
+
+
+def test_a_bundle_cannot_pass_for_the_oracle(tmp_path: Path, bundle: PolicyBundle) -> None:
+    replace(bundle, algorithm="maui-true").save(tmp_path / "given")
+    with pytest.raises(BundleError, match="names the algorithm 'maui-true'"):
+        collect(("ppo",), Objective.ENERGY, run=tmp_path / "given", runs=tmp_path, seed=0)
+
+
+def test_a_policy_without_a_bundle_is_left_out_with_the_way_to_make_one(tmp_path: Path) -> None:
+    found = collect(("a2c", "random"), Objective.ENERGY, run=None, runs=tmp_path, seed=0)
+    assert [policy.name for policy in found.policies] == ["random", "maui-true"]
+    assert "python train.py --algo a2c --objective energy" in found.notes[0]
+
+
+def test_names_are_checked() -> None:
+    assert parse_names("ppo, random") == ("ppo", "random")
+    with pytest.raises(UnknownNameError, match="Did you mean 'ppo'"):
+        parse_names("pppo")
+    with pytest.raises(ConfigError, match="no policy named"):
+        parse_names(" , ")
