@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agents.simulation import Evaluation
     from offload.types import PairedRun
 
-_INTERRUPTED, _TERMINATED = 130, 143
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,8 @@ def main(options: EvaluateOptions) -> int:
     make_folder(options.out)
     if options.json is not None:
         make_folder(options.json.parent)
+        if options.json.is_dir():
+            raise ConfigError(f"--json {options.json} is a folder; name a file")
     policies = collect(
         parse_names(options.policies),
         Objective(options.objective),
@@ -188,6 +190,12 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
         probe_bytes = testbed.measure().probe_bytes
         backend, reason, limit = testbed.link.backend, testbed.link.reason, testbed.limit
     wrong = [f"{pair.task.kind}/{pair.task.size}" for pair in pairs if not pair.correct]
+    given_up = sum(pair.edge is None for pair in pairs)
+    if given_up:
+        notes.append(
+            f"{given_up} of {len(pairs)} remote runs were not back within their budget; choosing "
+            "the edge there counts as the budget and a local run"
+        )
     if wrong:
         notes.append(f"{len(wrong)} answers were wrong: {', '.join(wrong)}")
     evaluation = score_pairs(
@@ -204,7 +212,7 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
         "congestion_control": options.congestion_control,
         "calibration": {"device": calibration.local, "edge": calibration.edge},
         "wrong_answers": len(wrong),
-        "edge_given_up": sum(pair.edge is None for pair in pairs),
+        "edge_given_up": given_up,
         "probe_bytes": probe_bytes,
         "link_measured_median": {
             name: float(np.median([getattr(pair.link, name) for pair in pairs]))
@@ -289,14 +297,16 @@ def _report(
 
 
 def _terminate(signum: int, frame: object) -> None:
-    """SIGTERM unwinds like an exception, so that everything started is taken down."""
-    raise SystemExit(_TERMINATED)
+    """A signal unwinds like an exception, so that everything started is taken down."""
+    raise SystemExit(128 + signum)
 
 
 def cli() -> None:
     """Entry point: errors of the project are one line and exit code 2."""
     options = tyro.cli(EvaluateOptions, description=__doc__)
     signal.signal(signal.SIGTERM, _terminate)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup sets it to be ignored
+        signal.signal(signal.SIGHUP, _terminate)
     try:
         code = main(options)
     except OffloadError as error:

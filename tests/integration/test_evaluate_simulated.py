@@ -103,6 +103,7 @@ def test_the_folder_holds_what_is_documented(results):
         (("--mode", "live", "--profile", "all"), "name a profile"),
         (("--mode", "live", "--backend", "nonsense"), "nonsense"),
         (("--tasks", "1"), "at least 2"),
+        (("--json", "."), "is a folder"),
         (("--seed", "-1"), "0 or more"),
     ],
 )
