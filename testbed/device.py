@@ -6,9 +6,9 @@ its input does. The probes and the connection run at full speed, the tasks in a 
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import sys
+import time
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -37,6 +37,8 @@ from testbed.messages import (
 
 _WARM_UP_BUDGET_S = 60.0
 _CALIBRATION_RUNS = 3
+_REACH_S = 15.0
+_RETRY_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -88,11 +90,20 @@ class Device:
     def _reach_edge(self) -> None:
         """Ask the server how busy it is, and have the connection stand after a reset.
 
-        A device does so in the background; here it is done outside of what is timed. A link that is
-        down is no error: what was seen last stays.
+        A device does so in the background; here it is done outside of what is timed, and with
+        patience: an upload that was given up leaves a link that loses bursts of packets silent for
+        seconds, and the next task must not be charged with that. A link that is down is no error:
+        what was seen last stays.
         """
-        with contextlib.suppress(RemoteTimeout):
-            self._edge.ping()
+        patience_ends_s = time.monotonic() + _REACH_S
+        while True:
+            try:
+                self._edge.ping()
+                return
+            except RemoteTimeout:
+                if time.monotonic() > patience_ends_s:
+                    return
+                time.sleep(_RETRY_S)
 
     def _warm_up(self, order: WarmUp) -> Warm:
         self._local.warm_up(order.kinds)

@@ -115,6 +115,7 @@ class Testbed:
             edge, "netem", "respond", "--bind", edge.address, "--port", str(PROBE_PORT)
         )
         _read_line(responder, "the probe responder")
+        self._edge_processes = {"the edge server": server, "the probe responder": responder}
         self._device = self._start(
             self.link.device,
             "testbed.device",
@@ -178,7 +179,14 @@ class Testbed:
         """Run a task on one side."""
         return self._ask(Execute(task, on_edge, budget_s), Executed)
 
+    def _check_edge(self) -> None:
+        """A dead server must not pass for an edge that is always too slow."""
+        for what, process in self._edge_processes.items():
+            if process.poll() is not None:
+                raise TestbedError(f"{what} ended with status {process.returncode}")
+
     def _ask(self, order: Order, expected: type[_AnswerT]) -> _AnswerT:
+        self._check_edge()
         stdin = self._device.stdin
         if stdin is None:
             raise TestbedError("the device process has no input")

@@ -119,8 +119,28 @@ def test_a_short_live_run_measures_both_sides_and_leaves_nothing(tmp_path):
     assert not run.left()
 
 
+def edge_server_of(pids: set[int]) -> int:
+    """The pid of the run's edge server, which its workers are children of."""
+    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0") for pid in pids}
+    (found,) = (pid for pid, words in commands.items() if b"edge_server" in words)
+    return found
+
+
 @pytest.mark.chaos
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_dead_edge_server_ends_the_run_and_is_no_slow_edge(tmp_path):
+    run = Watched(command(tmp_path, "--profile", "5g", "--tasks", "40", "--max-local", "0.6"))
+    os.kill(edge_server_of(run.pids), signal.SIGKILL)
+    _, errors = run.process.communicate(timeout=60)
+    assert run.process.returncode == 2
+    assert "the edge server ended with status -9" in errors
+    assert not list(tmp_path.glob("*-live"))
+    assert not run.left()
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_interrupted_in_the_middle_it_leaves_nothing(tmp_path, number, code):
     run = Watched(command(tmp_path, "--profile", "lte", "--tasks", "40"))
     time.sleep(1.0)
