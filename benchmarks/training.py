@@ -5,6 +5,7 @@ Everything is timed side by side in one run; the ratios mean more than the figur
 
 from __future__ import annotations
 
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from agents.run_directory import STATUS_NAME, read_json
 from agents.training import ALGORITHMS, TrainConfig, train

@@ -12,7 +12,7 @@ import numpy as np
 
 from offload import link_model
 from offload.energy_model import radio_energy_j
-from offload.objective import normalised_cost
+from offload.objective import prices
 from offload.types import (
     DecisionContext,
     LinkState,
@@ -38,7 +38,7 @@ def transfer(link: LinkState, task: TaskProfile, congestion_control: str) -> Tra
 
 def local_cost(context: DecisionContext) -> PlacementCost:
     """Cost of running on the device: behind its queue, on its CPU."""
-    zero = np.zeros_like(context.task.local_s, dtype=float)
+    zero = 0.0 * context.task.local_s
     return PlacementCost(
         upload_s=zero,
         queue_s=context.device.queue_s,
@@ -135,21 +135,14 @@ def choice_costs(
     budget = edge_budget_s(context) if budget_s is None else budget_s
     realised = realised_edge(edge, local, budget)
 
-    def cost(seconds: Quantity, joules: Quantity) -> Quantity:
-        return normalised_cost(
-            seconds,
-            joules,
-            reference_s=context.reference_s,
-            reference_j=context.reference_j,
-            objective=objective,
-            battery=context.device.battery,
-        )
-
+    per_s, per_j = prices(
+        objective, context.device.battery, context.reference_s, context.reference_j
+    )
     return ChoiceCosts(
         local=local,
         edge=edge,
         edge_realised=realised,
-        local_objective=cost(local.seconds, local.energy_j),
-        edge_objective=cost(realised.seconds, realised.energy_j),
+        local_objective=per_s * local.seconds + per_j * local.energy_j,
+        edge_objective=per_s * realised.seconds + per_j * realised.energy_j,
         budget_s=budget,
     )

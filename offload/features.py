@@ -95,8 +95,10 @@ def raw_features(context: DecisionContext, objective: Objective) -> FloatArray:
         Shape (N_FEATURES,) for one context, (n, N_FEATURES) for a batch; float64.
     """
     predicted = choice_costs(context, objective)
-    columns = [np.asarray(f.read(context, predicted), dtype=np.float64) for f in FEATURES]
-    return np.stack(np.broadcast_arrays(*columns), axis=-1)
+    columns = [f.read(context, predicted) for f in FEATURES]
+    if np.ndim(predicted.edge_objective) == 0:  # one decision: what a device does, so make it quick
+        return np.array(columns, dtype=np.float64)
+    return np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float64, copy=False)
 
 
 def scale(raw: FloatArray) -> FloatArray:
@@ -105,7 +107,7 @@ def scale(raw: FloatArray) -> FloatArray:
     for column in _LINEAR_COLUMNS:
         scaled[..., column] = raw[..., column] - FEATURES[column].low
     scaled *= _GAIN
-    return np.clip(scaled, 0.0, 1.0).astype(np.float32)
+    return np.minimum(np.maximum(scaled, 0.0), 1.0).astype(np.float32)
 
 
 def unscale(observation: FloatArray) -> FloatArray:

@@ -34,20 +34,17 @@ def weights(objective: Objective, battery: Quantity) -> tuple[Quantity, Quantity
         return np.zeros_like(battery, dtype=float), np.ones_like(battery, dtype=float)
     if objective != Objective.MIXED:
         raise UnknownNameError("objective", objective, Objective)
-    shortage = np.clip(1.0 - np.divide(battery, LOW_BATTERY), 0.0, 1.0)
+    shortage = np.maximum(1.0 - battery / LOW_BATTERY, 0.0)
     energy = _MIXED_ENERGY_WEIGHT + (1.0 - _MIXED_ENERGY_WEIGHT) * shortage
     return 1.0 - energy, energy
 
 
-def normalised_cost(
-    seconds: Quantity,
-    joules: Quantity,
-    *,
-    reference_s: Quantity,
-    reference_j: Quantity,
-    objective: Objective,
-    battery: Quantity,
-) -> Quantity:
-    """The objective's cost of a run, in units of the same task's all-local cost."""
+def prices(
+    objective: Objective, battery: Quantity, reference_s: Quantity, reference_j: Quantity
+) -> tuple[Quantity, Quantity]:
+    """What a second and what a joule cost, in units of the task's all-local cost.
+
+    The objective's cost of a run is its seconds at the first price plus its joules at the second.
+    """
     time_weight, energy_weight = weights(objective, battery)
-    return time_weight * seconds / reference_s + energy_weight * joules / reference_j
+    return time_weight / reference_s, energy_weight / reference_j

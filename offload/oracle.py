@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from offload.cost_model import edge_budget_s, edge_cost, local_cost
 from offload.maui import place_single_tasks
-from offload.objective import weights
+from offload.objective import prices
 from offload.types import DecisionContext, IntArray, Objective
 
 
@@ -21,13 +21,15 @@ def maui_placement(context: DecisionContext, objective: Objective) -> IntArray:
     """
     local = local_cost(context)
     edge = edge_cost(context)
-    time_weight, energy_weight = weights(objective, context.device.battery)
+    per_s, per_j = prices(
+        objective, context.device.battery, context.reference_s, context.reference_j
+    )
     return place_single_tasks(
         local_s=local.seconds,
         edge_s=edge.seconds,
         local_j=local.energy_j,
         edge_j=edge.energy_j,
-        time_weight=time_weight / context.reference_s,
-        energy_weight=energy_weight / context.reference_j,
+        time_weight=per_s,
+        energy_weight=per_j,
         time_bound_s=edge_budget_s(context),
     )

@@ -18,7 +18,7 @@ from offload.cost_model import (
 )
 from offload.energy_model import RADIOS, radio_batch
 from offload.errors import UnknownNameError
-from offload.objective import normalised_cost, weights
+from offload.objective import prices, weights
 from offload.types import (
     DecisionContext,
     DeviceState,
@@ -167,10 +167,8 @@ def test_an_objective_by_its_plain_name_is_the_same() -> None:
 def test_the_reference_itself_costs_one() -> None:
     batteries = np.linspace(0.0, 1.0, 101)
     for objective in Objective:
-        cost = normalised_cost(
-            7.3, 1.9, reference_s=7.3, reference_j=1.9, objective=objective, battery=batteries
-        )
-        np.testing.assert_allclose(cost, 1.0, rtol=1e-15)
+        per_s, per_j = prices(objective, batteries, reference_s=7.3, reference_j=1.9)
+        np.testing.assert_allclose(7.3 * per_s + 1.9 * per_j, 1.0, rtol=1e-15)
 
 
 def _take(part: Any, row: int) -> Any:
