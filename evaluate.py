@@ -312,6 +312,9 @@ def cli() -> None:
     except OffloadError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         code = 2
+    except OSError as error:
+        print(f"evaluate.py: {error}", file=sys.stderr)
+        code = 2
     except ImportError as error:
         print(
             f"evaluate.py: the package {error.name!r} is missing; pip install -r requirements.txt",

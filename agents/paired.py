@@ -53,6 +53,13 @@ def _upload_s(run: PairedRun) -> float:
     return NEVER_BACK * run.budget_s if run.edge is None else float(run.edge.upload_s)
 
 
+def _moved_bytes(run: PairedRun) -> float:
+    sent = float(run.predicted.input_bytes)
+    if run.edge is None:
+        sent = NEVER_BACK * min(sent, run.link.uplink_bps * run.budget_s / 8.0)
+    return sent
+
+
 def _done_on_either_side_s(run: PairedRun) -> float:
     """When the task is done whatever was chosen; a run given up is done again on the device."""
     local_s = float(run.local.seconds)
@@ -73,13 +80,14 @@ def scenario_of(
     """
     predicted = _columns(TaskProfile, [run.predicted for run in runs])
     believed = _columns(LinkState, [run.link for run in runs])
-    # A run given up took at least its budget; its share of compute is not known.
+    # A run given up took at least its budget; its share of compute is not known. The energy model
+    # counts the part 1 / NEVER_BACK of it: what the uplink can have carried within the budget.
     true = TaskProfile(
         local_s=_column(runs, lambda run: run.local.compute_s),
         edge_s=_column(
             runs, lambda run: run.predicted.edge_s if run.edge is None else run.edge.compute_s
         ),
-        input_bytes=predicted.input_bytes,
+        input_bytes=_column(runs, _moved_bytes),
         output_bytes=predicted.output_bytes,
         deadline_s=predicted.deadline_s,
     )

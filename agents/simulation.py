@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from agents.rollout import Rollout, roll_out
 from agents.scores import Score, bootstrap_counts, score
 from envs.config import EnvConfig
@@ -37,7 +35,7 @@ class Evaluation:
 
 def score_all(rollouts: dict[str, Rollout], strata: IntArray, seed: int) -> Evaluation:
     """Score rollouts of the same scenarios, resampled alike; ``maui-true`` must be among them."""
-    counts = bootstrap_counts(strata, np.random.default_rng([seed, 0]))
+    counts = bootstrap_counts(strata, stream(Purpose.RESAMPLE, seed))
     oracle = rollouts[ORACLE]
     return Evaluation(
         scores={name: score(played, oracle, counts) for name, played in rollouts.items()},

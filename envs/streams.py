@@ -18,6 +18,8 @@ class Purpose(IntEnum):
     """Tuning the thresholds."""
     TEST = 4
     """What is reported. Nothing is ever chosen by it."""
+    RESAMPLE = 5
+    """The bootstrap's resamples."""
 
 
 _MARK = 1

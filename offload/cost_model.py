@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from offload import link_model
-from offload.energy_model import radio_energy_j
+from offload.energy_model import moving_energy_j, tail_energy_j
 from offload.objective import prices
 from offload.types import (
     DecisionContext,
@@ -61,14 +61,14 @@ def edge_cost(context: DecisionContext) -> PlacementCost:
         compute_s=context.task.edge_s,
         download_s=moved.download_s,
         cpu_j=context.device.idle_w * waiting_s,
-        radio_j=radio_energy_j(
+        radio_j=moving_energy_j(
             context.device.radio,
             uplink_bytes=context.task.input_bytes,
             downlink_bytes=context.task.output_bytes,
             upload_s=moved.upload_s,
             download_s=moved.download_s,
-            tail_left_s=context.device.radio_tail_left_s,
         ),
+        tail_j=tail_energy_j(context.device.radio, context.device.radio_tail_left_s),
     )
 
 
@@ -98,14 +98,16 @@ def realised_edge(edge: PlacementCost, local: PlacementCost, budget_s: Quantity)
     """What choosing the edge comes to: its own cost within the budget, else the fallback's.
 
     A run that is not back after ``budget_s`` is given up and done on the device, whose queue has
-    drained by then (the budget is never less than queue plus local run). The radio has by then
-    spent its energy in proportion to the time it was used.
+    drained by then (the budget is never less than queue plus local run). Moving and waiting have
+    by then cost energy in proportion to the time used; waking the radio and its tail cost all of
+    theirs, however early the run was given up.
     """
     late = np.greater(edge.seconds, budget_s)
     used = np.minimum(1.0, budget_s / edge.seconds)
+    spent_j = used * (edge.cpu_j + edge.radio_j) + edge.tail_j + local.cpu_j
     return Realised(
         seconds=np.where(late, budget_s + local.compute_s, edge.seconds),
-        energy_j=np.where(late, used * edge.energy_j + local.cpu_j, edge.energy_j),
+        energy_j=np.where(late, spent_j, edge.energy_j),
         fell_back=late,
     )
 

@@ -101,35 +101,38 @@ def radio_batch(indices: IntArray) -> RadioPower:
     return RadioPower(**{field: column[indices] for field, column in table.items()})
 
 
-def radio_energy_j(
+def moving_energy_j(
     radio: RadioPower,
     *,
     uplink_bytes: Quantity,
     downlink_bytes: Quantity,
     upload_s: Quantity,
     download_s: Quantity,
-    tail_left_s: Quantity,
 ) -> Quantity:
-    """Energy of the radio for one remote run.
+    """Energy of the radio while it moves bits, in joules.
 
-    While it moves bits the radio draws its base power plus a power in proportion to the rate, so
-    an energy in proportion to the bits. Afterwards it stays awake for ``tail_s``; a run that starts
-    within the tail of the last one pays only for the time by which it prolongs that tail, and
-    wakes nothing up. That makes the choice sequential.
-
-    Args:
-        tail_left_s: what is left of the last transfer's tail when this run starts.
-
-    Returns:
-        Joules, in the common shape of the arguments.
+    It draws its base power plus a power in proportion to the rate, so an energy in proportion to
+    the bits.
     """
-    moving = (
+    return (
         radio.uplink_w_per_bps * 8.0 * uplink_bytes
         + radio.downlink_w_per_bps * 8.0 * downlink_bytes
         + radio.uplink_base_w * upload_s
         + radio.downlink_base_w * download_s
     )
+
+
+def tail_energy_j(radio: RadioPower, tail_left_s: Quantity) -> Quantity:
+    """Energy a remote run costs by waking the radio and by keeping it awake, in joules.
+
+    After a transfer the radio stays awake for ``tail_s``. A run that starts within the tail of the
+    last one pays only for the time by which it prolongs that tail, and wakes nothing up. That
+    makes the choice sequential.
+
+    Args:
+        tail_left_s: what is left of the last transfer's tail when this run starts.
+    """
     asleep = np.less_equal(tail_left_s, 0.0)
     waking = np.where(asleep, radio.promotion_w * radio.promotion_s, 0.0)
     tail = radio.tail_w * (radio.tail_s - np.minimum(tail_left_s, radio.tail_s))
-    return moving + waking + tail
+    return waking + tail

@@ -212,7 +212,11 @@ class DecisionContext:
 
 @dataclass(frozen=True, slots=True)
 class PlacementCost:
-    """Seconds and joules of one placement, predicted or measured, term by term."""
+    """Seconds and joules of one placement, predicted or measured, term by term.
+
+    ``radio_j`` is what the radio spends while it moves bits, ``tail_j`` what it spends to wake up
+    and to stay awake afterwards.
+    """
 
     upload_s: Quantity
     queue_s: Quantity
@@ -220,6 +224,7 @@ class PlacementCost:
     download_s: Quantity
     cpu_j: Quantity
     radio_j: Quantity
+    tail_j: Quantity = 0.0
 
     @property
     def seconds(self) -> Quantity:
@@ -229,7 +234,7 @@ class PlacementCost:
     @property
     def energy_j(self) -> Quantity:
         """Energy drawn from the device's battery."""
-        return self.cpu_j + self.radio_j
+        return self.cpu_j + self.radio_j + self.tail_j
 
 
 class Outcome(StrEnum):

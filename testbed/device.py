@@ -17,7 +17,7 @@ import tyro
 
 from edge_server.client import EdgeClient
 from netem.probes import LinkProber
-from offload.errors import OffloadError, RemoteError, RemoteTimeout
+from offload.errors import OffloadError, RemoteBusy, RemoteError, RemoteTimeout
 from offload.local_executor import LocalExecutor
 from offload.tasks import get_task
 from offload.types import ExecutionResult, LinkState, Outcome, TaskInstance
@@ -138,7 +138,9 @@ class Device:
             done: ExecutionResult = executor.execute(task, payload, order.budget_s)
         except RemoteError as error:
             detail = f"{type(error).__name__}: {error}"
-            return Executed(None, True, len(payload), 0, detail)
+            # Late or busy is the link's or the queue's doing; any other refusal is a wrong answer.
+            right = isinstance(error, RemoteTimeout | RemoteBusy)
+            return Executed(None, right, len(payload), 0, detail)
         if done.outcome is Outcome.FAILED:
             return Executed(None, True, len(payload), 0, done.detail)
         correct = get_task(task.kind).check(task.size, task.seed, done.output)

@@ -84,7 +84,10 @@ def test_a_wrong_option_is_one_line(tmp_path: Path, words: tuple[str, str], hint
 
 
 @pytest.mark.slow
-def test_ctrl_c_leaves_a_run_that_can_be_used(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ended_in_the_middle_it_leaves_a_run_that_can_be_used(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     words = ["--steps", "1000000000", "--lanes", "64", "--profile", "wifi", "--out", str(tmp_path)]
     training = subprocess.Popen(
         [sys.executable, "train.py", *words],
@@ -101,7 +104,7 @@ def test_ctrl_c_leaves_a_run_that_can_be_used(tmp_path: Path) -> None:
             assert time.monotonic() < limit, "training has not begun"
             time.sleep(0.1)
         time.sleep(1.0)
-        training.send_signal(signal.SIGINT)
+        training.send_signal(number)
         stdout, stderr = training.communicate(timeout=40)
     finally:
         if training.poll() is None:

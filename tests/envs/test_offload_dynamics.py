@@ -104,10 +104,11 @@ def run_at_edge(device: EventDevice, task: Task) -> tuple[float, float, bool]:
     joules += radio.uplink_w_per_bps * 8 * task.input_bytes + radio.uplink_base_w * task.upload_s
     joules += radio.downlink_w_per_bps * 8 * task.output_bytes
     joules += radio.downlink_base_w * task.download_s
+    tail_j = 0.0
     awake_s = device.tail_left_s()
     if awake_s == 0.0:
-        joules += radio.promotion_w * radio.promotion_s
-    joules += radio.tail_w * (radio.tail_s - min(awake_s, radio.tail_s))
+        tail_j += radio.promotion_w * radio.promotion_s
+    tail_j += radio.tail_w * (radio.tail_s - min(awake_s, radio.tail_s))
 
     budget_s = max(
         task.deadline_s - task.predicted_local_s, device.backlog_s() + task.predicted_local_s
@@ -117,9 +118,10 @@ def run_at_edge(device: EventDevice, task: Task) -> tuple[float, float, bool]:
     device.radio_sleeps_at_s = max(device.radio_sleeps_at_s, device.now_s + used_s + radio.tail_s)
     if late:
         device.jobs.append((device.now_s + budget_s, task.local_s))
-        joules = joules * budget_s / seconds + 5.0 * task.local_s
+        joules = joules * budget_s / seconds + tail_j + 5.0 * task.local_s
         seconds = budget_s + task.local_s
     else:
+        joules += tail_j
         device.send(device.now_s + seconds, task.edge_queue_s)
     return seconds, joules, late
 

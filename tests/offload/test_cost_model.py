@@ -87,7 +87,7 @@ def test_the_edge_moves_queues_computes_and_draws_radio_and_idle_power(
     edge = edge_cost(context)
     assert edge.seconds == pytest.approx(EDGE_S)
     assert edge.cpu_j == pytest.approx(0.1)
-    assert edge.radio_j == pytest.approx(RADIO_J)
+    assert edge.radio_j + edge.tail_j == pytest.approx(RADIO_J)
     assert edge.energy_j == pytest.approx(EDGE_J)
 
 
@@ -105,11 +105,12 @@ def test_the_budget_leaves_room_for_a_local_run(context: DecisionContext) -> Non
 
 def test_a_late_edge_run_costs_the_budget_and_a_local_run() -> None:
     local = PlacementCost(0.0, 0.4, 2.0, 0.0, 10.0, 0.0)
-    edge = PlacementCost(3.0, 0.5, 0.2, 0.3, 0.14, 8.0)
+    edge = PlacementCost(3.0, 0.5, 0.2, 0.3, 0.14, 6.0, tail_j=2.0)
     late = realised_edge(edge, local, 1.0)
     assert bool(late.fell_back)
     assert late.seconds == pytest.approx(1.0 + 2.0)
-    assert late.energy_j == pytest.approx(8.14 / 4.0 + 10.0)
+    # A quarter of the time: a quarter of waiting and moving, but the whole tail.
+    assert late.energy_j == pytest.approx(6.14 / 4.0 + 2.0 + 10.0)
     in_time = realised_edge(edge, local, 4.0)
     assert not bool(in_time.fell_back)
     assert in_time.seconds == pytest.approx(4.0)

@@ -5,12 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offload.energy_model import RADIO_NAMES, RADIOS, get_radio, radio_batch, radio_energy_j
+from offload.energy_model import (
+    RADIO_NAMES,
+    RADIOS,
+    get_radio,
+    moving_energy_j,
+    radio_batch,
+    tail_energy_j,
+)
 from offload.errors import UnknownNameError
 
 LTE_MOVING_J = 438.39e-3 * 8.0 + 51.97e-3 * 0.8 + 1.28804 * (2.0 + 0.5)
 LTE_WAKING_J = 1.210 * 0.260
 LTE_TAIL_J = 1.060 * 11.576
+
+
+def radio_energy_j(radio, *, tail_left_s, **moved):
+    """Both parts of a remote run's radio energy."""
+    return moving_energy_j(radio, **moved) + tail_energy_j(radio, tail_left_s)
 
 
 def _lte_j(tail_left_s: float) -> float:
