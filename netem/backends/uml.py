@@ -7,10 +7,8 @@ them; its console ends in ``tc -batch -``, through which a change takes effect w
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shlex
-import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -122,14 +120,8 @@ class UmlBackend:
         """End the router and its helper processes. Idempotent."""
         process, self._process = self._process, None
         if process is not None:
-            process.terminate()
-            try:
-                process.wait(timeout=2.0)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            with contextlib.suppress(ProcessLookupError):  # the rule: SIGTERM took the helpers
-                os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()  # the launcher's: it kills the guest and its helpers
+            process.wait()
         if self._console is not None:
             self._console.close()
             self._console = None
@@ -141,7 +133,6 @@ class UmlBackend:
         for attempt, save in enumerate(_save_modes()):
             try:
                 self._spawn(attempt, save).wait_for("ROUTER READY", BOOT_TIMEOUT_S)
-                self._favour()
                 return
             except BackendError as error:
                 failures.append(f"[{save}] {error}")
@@ -195,18 +186,11 @@ class UmlBackend:
     def _stop_failed_boot(self) -> None:
         process, self._process = self._process, None
         if process is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            process.terminate()
             process.wait()
         if self._console is not None:
             self._console.close()
             self._console = None
-
-    def _favour(self) -> None:
-        """Real-time priority where allowed: a starved router would add delay of its own."""
-        if self._process is not None:
-            with contextlib.suppress(PermissionError):
-                os.sched_setscheduler(self._process.pid, os.SCHED_RR, os.sched_param(1))
 
     def _run_tc(self, lines: list[str]) -> list[Any]:
         if self._console is None:

@@ -1,8 +1,12 @@
-"""Becomes User-Mode Linux: run as ``python -I -S uml_launch.py NETNS PARENT SAVE -- COMMAND``.
+"""Runs User-Mode Linux: ``python -I -S uml_launch.py NETNS PARENT SAVE -- COMMAND``.
 
-A program of its own, so that all of this happens in the new process, after the fork and before the
-exec, without Python code running between fork and exec of a threaded parent. It uses the standard
-library alone.
+The guest is a child; this process stays and waits. When its own parent dies, or on SIGTERM, it
+kills the guest and the guest's helper processes at once. The guest must not be asked to end: its
+own SIGTERM handler runs at most once, and where that interrupts the kernel at a bad moment (its
+console has just lost the other end, say) the guest spins for ever at real-time priority.
+
+A program of its own, so that nothing runs between fork and exec of a threaded parent. It uses the
+standard library alone.
 
     NETNS   file of the network namespace the taps are in
     PARENT  pid that must still be its parent: it dies with that one
@@ -12,12 +16,14 @@ library alone.
             UML falls back to the older one, which carries the x87 and SSE registers alone.
 """
 
+import contextlib
 import ctypes
 import errno
 import os
 import signal
 import struct
 import sys
+from typing import NoReturn
 
 _CLONE_NEWNET = 0x40000000
 _PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
@@ -64,15 +70,47 @@ def refuse_register_sets(libc: ctypes.CDLL) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Set up this process and replace it; returns only where the parent is gone already."""
+    """Start the guest and wait for its end, or for that of the parent."""
     namespace, parent, save, separator, *command = argv
     if separator != "--" or save not in {"xsave", "fxsave"}:
         raise ValueError(f"usage: NETNS PARENT xsave|fxsave -- COMMAND..., not {argv!r}")
     libc = ctypes.CDLL(None, use_errno=True)
-    # SIGTERM, not SIGKILL: on SIGTERM UML takes its helper processes along.
+    watcher = os.getpid()
+    guest = os.fork()
+    if guest == 0:
+        _become_guest(libc, watcher, namespace, save, command)
+    signal.signal(signal.SIGTERM, lambda *_: _kill(guest))
     _check(libc, libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0), "parent-death signal")
     if os.getppid() != int(parent):
-        return 1
+        _kill(guest)
+    # The guest's console must end with the guest, so no copy of it may stay open here.
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in range(3):
+        os.dup2(null, descriptor)
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.waitpid(guest, 0)
+    _kill(guest)  # what is left of its helper processes
+    return 0
+
+
+def _kill(guest: int) -> None:
+    """Kill the guest and its helpers: it makes a process group of its own when it starts."""
+    for kill in (os.killpg, os.kill):
+        with contextlib.suppress(ProcessLookupError):
+            kill(guest, signal.SIGKILL)
+
+
+def _become_guest(
+    libc: ctypes.CDLL, watcher: int, namespace: str, save: str, command: list[str]
+) -> NoReturn:
+    """Turn this new process into the guest; it dies with the watcher."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _check(libc, libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "parent-death signal")
+    if os.getppid() != watcher:
+        os._exit(1)
+    # Real-time priority where allowed: a starved router would add delay of its own.
+    with contextlib.suppress(PermissionError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     descriptor = os.open(namespace, os.O_RDONLY | os.O_CLOEXEC)
     _check(libc, libc.setns(descriptor, _CLONE_NEWNET), "setns")
     if save == "fxsave":
