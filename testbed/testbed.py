@@ -36,7 +36,7 @@ from testbed.messages import (
 _ROOT = Path(__file__).resolve().parent.parent
 _START_TIMEOUT_S = 30.0
 _ANSWER_TIMEOUT_S = 120.0
-_END_TIMEOUT_S = 5.0
+_END_TIMEOUT_S = 20.0  # killed, the device could not remove its CPU group
 EDGE_PORT = 5555
 PROBE_PORT = 5556
 

@@ -23,10 +23,12 @@ import os
 import signal
 import struct
 import sys
+import time
 from typing import NoReturn
 
 _CLONE_NEWNET = 0x40000000
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
+_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 1, 22, 36, 38
+_REAP_S = 2.0
 _SECCOMP_MODE_FILTER = 2
 _SECCOMP_RET_ALLOW, _SECCOMP_RET_ERRNO = 0x7FFF0000, 0x00050000
 _AUDIT_ARCH_X86_64 = 0xC000003E
@@ -75,6 +77,8 @@ def main(argv: list[str]) -> int:
     if separator != "--" or save not in {"xsave", "fxsave"}:
         raise ValueError(f"usage: NETNS PARENT xsave|fxsave -- COMMAND..., not {argv!r}")
     libc = ctypes.CDLL(None, use_errno=True)
+    # The guest's helpers become this process's to reap, not those of whatever runs as process 1.
+    _check(libc, libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "subreaper")
     watcher = os.getpid()
     guest = os.fork()
     if guest == 0:
@@ -90,7 +94,17 @@ def main(argv: list[str]) -> int:
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     os.waitpid(guest, 0)
     _kill(guest)  # what is left of its helper processes
+    _reap()
     return 0
+
+
+def _reap() -> None:
+    """Wait for the killed helpers, so that none is left as a zombie; in bounded time."""
+    until = time.monotonic() + _REAP_S
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < until:
+            if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                time.sleep(0.002)
 
 
 def _kill(guest: int) -> None:
