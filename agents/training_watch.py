@@ -15,11 +15,12 @@ from tqdm import tqdm
 from agents.bundle import BundlePolicy, Layer, PolicyBundle
 from agents.export import network_layers
 from agents.maui_policy import MauiPolicy
-from agents.rollout import roll_out
+from agents.rollout import Rollout, roll_out
 from agents.thresholds import ThresholdPolicy
 from envs.batched import BatchedOffloadVecEnv
 from envs.scenario import draw_scenario
 from envs.streams import Purpose, stream
+from offload.interfaces import Policy
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
@@ -77,7 +78,7 @@ class TrainingWatch(BaseCallback):
         self._start = time.perf_counter()
         self._sums = np.zeros(5)
 
-    def _play(self, policy: BundlePolicy | MauiPolicy | ThresholdPolicy):  # type: ignore[no-untyped-def]
+    def _play(self, policy: Policy) -> Rollout:
         return roll_out(policy, self._scenario, self.config.env)
 
     def _on_training_start(self) -> None:

@@ -18,11 +18,12 @@ import os
 import select
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 
 from netem.dispersion import train_rate_bps
 from netem.namespaces import Endpoint
+from netem.probe_results import Echoes, ProbeCost
 from netem.probe_socket import open_probe_socket, receive
 from netem.probe_wire import (
     HEADERS_BYTES,
@@ -47,56 +48,6 @@ GREETING_S = 2.0
 UNKNOWN_RATE_BPS = 1e3
 """Reported for a direction that was never measured, because no train has come through."""
 _FRAME_BITS = 8 * (TRAIN_BYTES + HEADERS_BYTES)
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeCost:
-    """Bytes on the link, headers included, that probing has cost so far."""
-
-    uplink_bytes: int = 0
-    downlink_bytes: int = 0
-    measurements: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Echoes:
-    """What came of a run of pings.
-
-    Attributes:
-        sent: pings sent.
-        rtts_s: round-trip time of each that came back, in the order they came back.
-        uplink_loss: share of the pings that did not reach the edge.
-        downlink_loss: share of the edge's answers that did not come back.
-    """
-
-    sent: int
-    rtts_s: tuple[float, ...]
-    uplink_loss: float
-    downlink_loss: float
-
-    @property
-    def loss(self) -> float:
-        """Share of the pings that were not answered, lost on either way."""
-        return 1.0 - len(self.rtts_s) / self.sent
-
-    @property
-    def one_way_loss(self) -> float:
-        """Loss in one direction if both lose alike; it counts the last pings lost as well."""
-        return 1.0 - math.sqrt(1.0 - self.loss)
-
-    @property
-    def rtt_s(self) -> float:
-        """Mean round-trip time; NaN where nothing came back."""
-        return math.fsum(self.rtts_s) / len(self.rtts_s) if self.rtts_s else math.nan
-
-    @property
-    def jitter_s(self) -> float:
-        """Standard deviation of the round-trip time; NaN below two answers."""
-        if len(self.rtts_s) < 2:
-            return math.nan
-        mean = self.rtt_s
-        squares = math.fsum((rtt - mean) ** 2 for rtt in self.rtts_s)
-        return math.sqrt(squares / (len(self.rtts_s) - 1))
 
 
 class LinkProber:

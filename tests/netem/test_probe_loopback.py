@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from netem.probe_results import Echoes
 from netem.probe_wire import Kind, Message, decode, encode
-from netem.probes import Echoes, LinkProber, ProbeResponder
+from netem.probes import LinkProber, ProbeResponder
 from offload.errors import ConfigError
 from offload.interfaces import LinkEstimator
 
