@@ -16,7 +16,7 @@ from offload.errors import BackendError, ConfigError, UnknownNameError
 from offload.types import LinkProfile
 
 
-def open_link(profile: LinkProfile, backend: str = "auto") -> Link:
+def open_link(profile: LinkProfile, backend: str = "auto", *, seed: int | None = None) -> Link:
     """Open an emulated link, shaped to ``profile``.
 
     What an earlier owner left behind (killed before it could close) is cleared away first.
@@ -25,10 +25,13 @@ def open_link(profile: LinkProfile, backend: str = "auto") -> Link:
         profile: what to set.
         backend: a backend's name, or ``auto``: the first of :data:`netem.backends.BACKENDS` that
             can run here; :attr:`Link.reason` says which and why.
+        seed: where losses and jitter are drawn from, so that the same packets meet the same fates
+            in another link; None: drawn anew. Only backend ``tun`` takes one.
 
     Raises:
         UnknownNameError: no such backend.
-        ConfigError: the profile asks for what netem or the backend cannot do.
+        ConfigError: the profile asks for what netem or the backend cannot do, or for a seed where
+            the backend takes none.
         BackendError: no backend can run here, with the reason and the command that would fix it;
             or the one that should failed to start.
         VerifyError: the profile read back different from what was set.
@@ -39,6 +42,8 @@ def open_link(profile: LinkProfile, backend: str = "auto") -> Link:
     layout = claim()
     link = Link(layout, chosen(layout), reason)
     try:
+        if seed is not None:
+            link._router.use_seed(seed)
         link._start(profile)
     except BaseException:  # also Ctrl-C in the middle of a boot: nothing may be left behind
         link.close()

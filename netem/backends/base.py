@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, NoReturn, Protocol
 
 from netem.layout import Layout
 from netem.qdisc import LinkStats
+from offload.errors import ConfigError
 from offload.types import LinkProfile
 
 
@@ -41,6 +42,14 @@ class Backend(Protocol):
         """Find out, by trying, whether it can run here; leaves nothing behind."""
         ...
 
+    def use_seed(self, seed: int) -> None:
+        """Draw losses and delays from that seed; called before :meth:`start`, if at all.
+
+        Raises:
+            ConfigError: it takes no seed.
+        """
+        ...
+
     def start(self) -> None:
         """Make the namespaces and the wires; packets pass unshaped afterwards.
 
@@ -66,6 +75,18 @@ class Backend(Protocol):
     def close(self) -> None:
         """Stop the router. Idempotent; the namespaces go with the layout's release."""
         ...
+
+
+def refuse_seed(backend: str) -> NoReturn:
+    """What a backend without a generator of its own answers to :meth:`Backend.use_seed`.
+
+    Raises:
+        ConfigError: always.
+    """
+    raise ConfigError(
+        f"backend {backend!r} takes no seed: its losses and delays cannot be made to repeat."
+        " Backend 'tun' takes one"
+    )
 
 
 def missing_tools(tools: dict[str, str]) -> Capability | None:

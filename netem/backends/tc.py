@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
-from netem.backends.base import Capability, missing_tools
+from netem.backends.base import Capability, missing_tools, refuse_seed
 from netem.layout import Layout, Wire, configure_end, offloads_off, silence_ipv6
 from netem.namespaces import add_namespace, call_in_namespace, namespace_path, run_tool
 from netem.qdisc import LinkStats
@@ -63,6 +63,10 @@ class TcBackend:
             modules = ", and no modules lie here to load"  # the kernel is a host's or a cloud's
         reason = f"kernel {release} has no usable netem (tc: {said}){modules}"
         return Capability(False, reason, remedy)
+
+    def use_seed(self, seed: int) -> None:
+        """Refused: kernel netem draws its own numbers."""
+        refuse_seed(self.name)
 
     def start(self) -> None:
         """Make the namespaces, the veth pairs and the router's routes."""

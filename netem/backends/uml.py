@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
-from netem.backends.base import Capability, missing_tools
+from netem.backends.base import Capability, missing_tools, refuse_seed
 from netem.backends.tc import TOOLS, may_make_namespaces
 from netem.backends.uml_console import UmlConsole
 from netem.layout import TAP_QUEUE_PACKETS, Layout, configure_end
@@ -79,6 +79,10 @@ class UmlBackend:
             return Capability(False, f"cannot make a tap: {error}", "modprobe tun")
         saves = "" if _save_modes()[0] == "xsave" else "; AMX processor: guest without AVX"
         return Capability(True, f"User-Mode Linux {_version()} and taps are here{saves}")
+
+    def use_seed(self, seed: int) -> None:
+        """Refused: kernel netem draws its own numbers."""
+        refuse_seed(self.name)
 
     def start(self) -> None:
         """Make the namespaces and the taps, boot the router, hand each end its tap."""
