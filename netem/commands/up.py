@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import tyro
 
-EDGE_VARIABLE = "OFFLOAD_EDGE_ADDRESS"
+from netem.commands.running import LinkOptions, opened, run_on_device
 
 
-@dataclass(frozen=True)
-class Up:
-    """Run a command on the device's side of an emulated link.
+@dataclass(frozen=True, kw_only=True)
+class Up(LinkOptions):
+    """Run a program on the device's side of an emulated link.
 
-    The edge's side has an address, in $OFFLOAD_EDGE_ADDRESS for the command, and nothing that
-    listens there unless --edge-command starts it. The exit code is the command's own. Example:
-    sudo python -m netem up lte -- python client.py
+    The program stands behind --. {edge} in its arguments becomes the edge's address, which is also
+    in $OFFLOAD_EDGE_ADDRESS; nothing listens there unless --edge-command starts it. What was set,
+    and at the end what was carried and lost, goes to standard error; the exit code is the program's
+    own. Root is not needed where ordinary users may make namespaces. Examples:
+
+    python -m netem up lte -- bash
+
+    python -m netem up lte --edge-command "iperf3 -s" --edge-port 5201 -- iperf3 -c {edge} -R
+
+    python -m netem up 3g --edge-command "python3 -m http.server 80" --edge-port 80 --
+    curl -so page -w "%{time_total} s" http://{edge}/
     """
 
     profile: tyro.conf.Positional[str]
     """Name of a profile (see: python -m netem profiles)."""
-    backend: str = "auto"
-    """Backend to use: auto, tc or uml (see: python -m netem doctor)."""
-    edge_command: str | None = None
-    """A program to run on the edge's side meanwhile, with its arguments, quoted as one."""
 
     def run(self, command: Sequence[str]) -> int:
         """Open the link, run the command, close the link."""
-        import shlex
-
-        from netem.link import open_link
         from offload.errors import ConfigError
         from offload.link_profiles import get_profile
 
         if not command:
             raise ConfigError("no command given; write it behind --, as in: up lte -- bash")
-        with open_link(get_profile(self.profile), self.backend) as link:
-            print(link.reason, file=sys.stderr)
-            environment = {**os.environ, EDGE_VARIABLE: link.edge.address}
-            try:
-                if self.edge_command is not None:
-                    link.edge.popen(shlex.split(self.edge_command), env=environment)
-                process = link.device.popen(command, env=environment)
-            except FileNotFoundError as error:
-                raise ConfigError(str(error)) from error
-            code = process.wait()
-        return code if code >= 0 else 128 - code
+        with opened(get_profile(self.profile), self) as link:
+            return run_on_device(link, command, self)
