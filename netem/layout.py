@@ -8,7 +8,6 @@ side never collide, and the next link can clear away what a killed owner left.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import ipaddress
 import json
 import os
@@ -171,6 +170,8 @@ def _owner_lives(directory: Path) -> bool:
 
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
+    import fcntl  # only Linux has namespaces to claim, and not every other system has this
+
     try:
         STATE_DIRECTORY.mkdir(mode=0o755, exist_ok=True)
         descriptor = os.open(STATE_DIRECTORY / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -9,6 +9,7 @@ from types import TracebackType
 
 from netem.backends import BACKENDS, Backend
 from netem.layout import Layout, claim, release
+from netem.loopback import LoopbackLayout
 from netem.namespaces import Endpoint
 from netem.qdisc import LinkStats, check_direction
 from netem.termination import end_on_sigterm, let_sigterm_be
@@ -16,7 +17,13 @@ from offload.errors import BackendError, ConfigError, UnknownNameError
 from offload.types import LinkProfile
 
 
-def open_link(profile: LinkProfile, backend: str = "auto", *, seed: int | None = None) -> Link:
+def open_link(
+    profile: LinkProfile,
+    backend: str = "auto",
+    *,
+    seed: int | None = None,
+    need_packets: bool = False,
+) -> Link:
     """Open an emulated link, shaped to ``profile``.
 
     What an earlier owner left behind (killed before it could close) is cleared away first.
@@ -27,6 +34,7 @@ def open_link(profile: LinkProfile, backend: str = "auto", *, seed: int | None =
             can run here; :attr:`Link.reason` says which and why.
         seed: where losses and jitter are drawn from, so that the same packets meet the same fates
             in another link; None: drawn anew. Only backend ``tun`` takes one.
+        need_packets: ``auto`` takes only what carries packets, so never ``proxy``.
 
     Raises:
         UnknownNameError: no such backend.
@@ -38,8 +46,8 @@ def open_link(profile: LinkProfile, backend: str = "auto", *, seed: int | None =
     """
     for direction in (profile.uplink, profile.downlink):
         check_direction(direction)
-    chosen, reason = choose_backend(backend)
-    layout = claim()
+    chosen, reason = choose_backend(backend, need_packets=need_packets)
+    layout = claim() if chosen.carries_packets else LoopbackLayout()
     link = Link(layout, chosen(layout), reason)
     try:
         if seed is not None:
@@ -51,8 +59,11 @@ def open_link(profile: LinkProfile, backend: str = "auto", *, seed: int | None =
     return link
 
 
-def choose_backend(name: str) -> tuple[type[Backend], str]:
+def choose_backend(name: str, *, need_packets: bool = False) -> tuple[type[Backend], str]:
     """The backend of that name, or the first that runs, and one line why.
+
+    Args:
+        need_packets: leave out of ``auto`` what carries no packets.
 
     Raises:
         UnknownNameError, BackendError: as :func:`open_link`.
@@ -68,6 +79,9 @@ def choose_backend(name: str) -> tuple[type[Backend], str]:
     refusals: list[str] = []
     why_not: list[str] = []
     for candidate in BACKENDS:
+        if need_packets and not candidate.carries_packets:
+            refusals.append(f"{candidate.name!r} carries no packets: ask for it by name")
+            continue
         found = candidate.probe()
         if found.runs:
             earlier = f"; before it, {'; '.join(why_not)}" if why_not else ""
@@ -92,12 +106,13 @@ class Link:
         device: the device's end.
         edge: the edge's end.
         backend: name of the backend in use.
+        carries_packets: False: only TCP connections through :meth:`reach` are shaped, nothing else.
         reason: one line: why this backend, and why those before it in the order could not run.
     """
 
-    def __init__(self, layout: Layout, backend: Backend, reason: str) -> None:
-        self.device: Endpoint = layout.device.endpoint
-        self.edge: Endpoint = layout.edge.endpoint
+    def __init__(self, layout: Layout | LoopbackLayout, backend: Backend, reason: str) -> None:
+        self.device, self.edge = _ends(layout)
+        self.carries_packets: bool = backend.carries_packets
         self.backend: str = backend.name
         self.reason = reason
         self._layout = layout
@@ -142,6 +157,28 @@ class Link:
                 raise
             self._profile = profile
 
+    @property
+    def limits(self) -> tuple[str, ...]:
+        """What of the profile, or of a network as such, is not carried out here; a line each."""
+        return self._router.limits(self.profile)
+
+    def reach(self, port: int) -> tuple[str, int]:
+        """Where the device connects to, to reach what listens at ``port`` of the edge.
+
+        The same address and port on a backend that carries packets; a forwarded port on another.
+        Servers bind to ``link.edge.address``; connections made to that instead of here may pass
+        the link by.
+
+        Raises:
+            ConfigError: no port number.
+            BackendError: the link is closed or its router gone.
+        """
+        if not 1 <= port <= 65535:
+            raise ConfigError(f"port is {port}; it must lie from 1 to 65535")
+        with self._lock:
+            self._check_open()
+            return self._router.reach(port)
+
     def stats(self) -> LinkStats:
         """Counters of each direction from the router's own qdiscs."""
         with self._lock:
@@ -162,7 +199,7 @@ class Link:
             try:
                 self._router.close()
             finally:
-                release(self._layout)
+                _release(self._layout)
                 atexit.unregister(self.close)
                 let_sigterm_be(self)
 
@@ -184,3 +221,16 @@ class Link:
     def _check_open(self) -> None:
         if self._closed:
             raise BackendError("the link is closed")
+
+
+def _ends(layout: Layout | LoopbackLayout) -> tuple[Endpoint, Endpoint]:
+    if isinstance(layout, LoopbackLayout):
+        return layout.device, layout.edge
+    return layout.device.endpoint, layout.edge.endpoint
+
+
+def _release(layout: Layout | LoopbackLayout) -> None:
+    if isinstance(layout, LoopbackLayout):
+        layout.release()
+    else:
+        release(layout)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import platform
 import shutil
+import sys
 from dataclasses import dataclass
-from typing import ClassVar, NoReturn, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
 from netem.layout import Layout
 from netem.qdisc import LinkStats
@@ -34,8 +36,12 @@ class Backend(Protocol):
     """The word the command line knows it by."""
     summary: ClassVar[str]
     """One line on what it is."""
+    carries_packets: ClassVar[bool]
+    """True: IP packets between two namespaces; False: TCP connections on the loopback alone."""
 
-    def __init__(self, layout: Layout) -> None: ...
+    def __init__(self, layout: Any) -> None:
+        """Takes a Layout where it carries packets, else a LoopbackLayout."""
+        ...
 
     @classmethod
     def probe(cls) -> Capability:
@@ -72,9 +78,34 @@ class Backend(Protocol):
         """Counters of both directions."""
         ...
 
+    def reach(self, port: int) -> tuple[str, int]:
+        """Address and port at which the device reaches what listens at the edge's ``port``."""
+        ...
+
+    @classmethod
+    def limits(cls, profile: LinkProfile) -> tuple[str, ...]:
+        """What of ``profile``, or of a network as such, it does not carry out; a line each."""
+        ...
+
     def close(self) -> None:
         """Stop the router. Idempotent; the namespaces go with the layout's release."""
         ...
+
+
+class PacketBackend:
+    """What the backends share that carry packets: each end reaches the other by its address."""
+
+    carries_packets: ClassVar[bool] = True
+    _layout: Layout
+
+    def reach(self, port: int) -> tuple[str, int]:
+        """The edge's own address and the same port."""
+        return self._layout.edge.endpoint.address, port
+
+    @classmethod
+    def limits(cls, profile: LinkProfile) -> tuple[str, ...]:
+        """Nothing: what it cannot carry out it refuses."""
+        return ()
 
 
 def refuse_seed(backend: str) -> NoReturn:
@@ -90,11 +121,13 @@ def refuse_seed(backend: str) -> NoReturn:
 
 
 def missing_tools(tools: dict[str, str]) -> Capability | None:
-    """A refusal that names the packages to install, or None when every tool is there.
+    """A refusal that names what to install (or that this is no Linux), or None: all is there.
 
     Args:
         tools: program to Debian package.
     """
+    if sys.platform != "linux":
+        return Capability(False, f"it needs Linux, and this is {platform.system()}")
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if not missing:
         return None

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
-from netem.backends.base import Capability, missing_tools, refuse_seed
+from netem.backends.base import Capability, PacketBackend, missing_tools, refuse_seed
 from netem.layout import Layout, Wire, configure_end, offloads_off, silence_ipv6
 from netem.namespaces import add_namespace, call_in_namespace, namespace_path, run_tool
 from netem.qdisc import LinkStats
@@ -24,7 +24,7 @@ tc qdisc add dev scratch0 parent 1:1 handle 10: tbf rate 1mbit burst 3200 limit 
 """
 
 
-class TcBackend:
+class TcBackend(PacketBackend):
     """Three namespaces and two veth pairs; the qdiscs are the host kernel's."""
 
     name: ClassVar[str] = "tc"

@@ -8,6 +8,7 @@ them; its console ends in ``tc -batch -``, through which a change takes effect w
 from __future__ import annotations
 
 import os
+import platform
 import shlex
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
-from netem.backends.base import Capability, missing_tools, refuse_seed
+from netem.backends.base import Capability, PacketBackend, missing_tools, refuse_seed
 from netem.backends.tc import TOOLS, may_make_namespaces
 from netem.backends.uml_console import UmlConsole
 from netem.layout import TAP_QUEUE_PACKETS, Layout, configure_end
@@ -42,7 +43,7 @@ _AVX_OFF = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-XSAVE,-XSA
 _INSTALL = "apt-get install user-mode-linux iproute2 ethtool kmod"
 
 
-class UmlBackend:
+class UmlBackend(PacketBackend):
     """A User-Mode Linux kernel routes and shapes between two taps."""
 
     name: ClassVar[str] = "uml"
@@ -59,8 +60,8 @@ class UmlBackend:
     @classmethod
     def probe(cls) -> Capability:
         """Look for the program and its modules, and make a tap in a scratch namespace."""
-        if os.uname().machine != "x86_64":
-            return Capability(False, f"User-Mode Linux needs x86_64, this is {os.uname().machine}")
+        if platform.machine() != "x86_64":
+            return Capability(False, f"User-Mode Linux needs x86_64, this is {platform.machine()}")
         refusal = missing_tools(_UML_TOOLS)
         if refusal is not None:
             return refusal
