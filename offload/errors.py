@@ -3,7 +3,8 @@
 OffloadError
 ├── ConfigError          bad option, bad file, unknown name: the caller can put it right
 │   ├── UnknownNameError a name that is not in a known set; suggests the nearest one
-│   └── BundleError      a saved policy that is missing, damaged or of another version
+│   ├── BundleError      a saved policy that is missing, damaged or of another version
+│   └── TraceError       a link trace that is missing or not as its format wants it
 ├── GraphError           a call graph that breaks a rule of CallGraph
 ├── SolverError          the integer-program solver stopped without an answer
 ├── TaskError            a task that is unknown, unavailable here, or given bad input
@@ -47,6 +48,10 @@ class UnknownNameError(ConfigError):
 
 class BundleError(ConfigError):
     """A saved policy that is missing, damaged or of another version."""
+
+
+class TraceError(ConfigError):
+    """A link trace that is missing or not as its format wants it; names the file and the line."""
 
 
 class GraphError(OffloadError):
