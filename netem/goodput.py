@@ -61,7 +61,7 @@ def tcp_goodput(
     algorithm = congestion_control or available_congestion_control()
     with contextlib.ExitStack() as stack:
         listener = stack.enter_context(receiver.call(socket.create_server, (receiver.address, 0)))
-        outgoing, incoming = _connect(sender, listener, algorithm)
+        outgoing, incoming = connect(sender, listener, algorithm)
         stack.enter_context(outgoing)
         stack.enter_context(incoming)
         stop = threading.Event()
@@ -80,10 +80,19 @@ def tcp_goodput(
     return Goodput(goodput_bps, algorithm)
 
 
-def _connect(
+def connect(
     sender: Endpoint, listener: socket.socket, algorithm: str
 ) -> tuple[socket.socket, socket.socket]:
-    """Both ends of a connection, trying anew every 2 s: TCP's own retries soon come too rarely."""
+    """Both ends of a connection, trying anew every 2 s: TCP's own retries soon come too rarely.
+
+    Args:
+        sender: the end that connects, and whose algorithm is set.
+        listener: a listening socket of the other end.
+        algorithm: name of the sender's congestion control.
+
+    Raises:
+        BackendError: no connection within 60 s.
+    """
     deadline = time.monotonic() + _CONNECT_PATIENCE_S
     listener.settimeout(_TRY_S)
     while time.monotonic() < deadline:
