@@ -40,10 +40,8 @@ class _Direction:
     rtt_s: FloatArray | None
     loss: FloatArray | None
 
-    def at(self, column: FloatArray | None, t_s: FloatArray) -> FloatArray | None:
+    def at(self, column: FloatArray, t_s: FloatArray) -> FloatArray:
         """The column's value at other times."""
-        if column is None:
-            return None
         return column[np.searchsorted(self.t_s, t_s, side="right") - 1]
 
 
@@ -75,22 +73,27 @@ def read(path: Path) -> RawTrace:
         if longest_s > end_s
         else ()
     )
-    # Each direction names a round trip of its own; where one has none, the other's is taken.
-    rtts = [(up or down), (down or up)]
-    delays = [None if d is None else d.at(d.rtt_s, t_s) for d in rtts]
-    known = [delay for delay in delays if delay is not None]
-    up_rtt, down_rtt = (delay if delay is not None else (known or [None])[0] for delay in delays)
     return RawTrace(
         t_s,
         end_s,
         uplink_bps=None if up is None else up.at(up.rate_bps, t_s),
         downlink_bps=None if down is None else down.at(down.rate_bps, t_s),
-        uplink_delay_s=None if up_rtt is None else up_rtt / 2,
-        downlink_delay_s=None if down_rtt is None else down_rtt / 2,
-        uplink_loss=None if up is None else up.at(up.loss, t_s),
-        downlink_loss=None if down is None else down.at(down.loss, t_s),
+        uplink_delay_s=_delay_s(up, down, t_s),
+        downlink_delay_s=_delay_s(down, up, t_s),
+        uplink_loss=None if up is None or up.loss is None else up.at(up.loss, t_s),
+        downlink_loss=None if down is None or down.loss is None else down.at(down.loss, t_s),
         remarks=remarks,
     )
+
+
+def _delay_s(
+    own: _Direction | None, other: _Direction | None, t_s: FloatArray
+) -> FloatArray | None:
+    """Half the round trip that the direction names, or else the other does."""
+    for direction in (own, other):
+        if direction is not None and direction.rtt_s is not None:
+            return direction.at(direction.rtt_s, t_s) / 2
+    return None
 
 
 def _direction(path: Path, document: dict[str, Any], name: str) -> _Direction | None:
