@@ -106,6 +106,7 @@ class Link:
         device: the device's end.
         edge: the edge's end.
         backend: name of the backend in use.
+        max_rate_bps: highest rate that the backend carries faithfully.
         carries_packets: False: only TCP connections through :meth:`reach` are shaped, nothing else.
         reason: one line: why this backend, and why those before it in the order could not run.
     """
@@ -114,6 +115,7 @@ class Link:
         self.device, self.edge = _ends(layout)
         self.carries_packets: bool = backend.carries_packets
         self.backend: str = backend.name
+        self.max_rate_bps: float = backend.max_rate_bps
         self.reason = reason
         self._layout = layout
         self._router = backend

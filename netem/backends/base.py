@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, Protocol
 
 from netem.layout import Layout
-from netem.qdisc import LinkStats
+from netem.qdisc import ORDER_RATE_BPS, LinkStats
 from offload.errors import ConfigError
 from offload.types import LinkProfile
 
@@ -38,6 +38,8 @@ class Backend(Protocol):
     """One line on what it is."""
     carries_packets: ClassVar[bool]
     """True: IP packets between two namespaces; False: TCP connections on the loopback alone."""
+    max_rate_bps: ClassVar[float]
+    """Highest rate it carries faithfully; a profile above it is refused."""
 
     def __init__(self, layout: Any) -> None:
         """Takes a Layout where it carries packets, else a LoopbackLayout."""
@@ -96,6 +98,7 @@ class PacketBackend:
     """What the backends share that carry packets: each end reaches the other by its address."""
 
     carries_packets: ClassVar[bool] = True
+    max_rate_bps: ClassVar[float] = ORDER_RATE_BPS
     _layout: Layout
 
     def reach(self, port: int) -> tuple[str, int]:

@@ -26,8 +26,6 @@ from netem.shaper import Shaper
 from offload.errors import BackendError, ConfigError
 from offload.types import LinkProfile
 
-MAX_RATE_BPS = 200e6
-"""Above this the emulated kernel carries less than it is set to (400 Mbit/s gives 304)."""
 BOOT_TIMEOUT_S = 20.0
 _UML_TOOLS = {
     "linux.uml": "user-mode-linux",
@@ -48,6 +46,8 @@ class UmlBackend(PacketBackend):
 
     name: ClassVar[str] = "uml"
     summary: ClassVar[str] = "the same qdiscs in a User-Mode Linux router (no kernel module needed)"
+    # Above this the emulated kernel carries less than it is set to (400 Mbit/s gives 304).
+    max_rate_bps: ClassVar[float] = 200e6
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
@@ -110,10 +110,10 @@ class UmlBackend(PacketBackend):
     def apply(self, profile: LinkProfile) -> None:
         """Set a profile, read it back, compare."""
         for direction in (profile.uplink, profile.downlink):
-            if direction.rate_bps is not None and direction.rate_bps > MAX_RATE_BPS:
+            if direction.rate_bps is not None and direction.rate_bps > self.max_rate_bps:
                 raise ConfigError(
                     f"profile {profile.name!r} asks for {direction.rate_bps / 1e6:g} Mbit/s; the"
-                    f" uml backend carries at most {MAX_RATE_BPS / 1e6:g} faithfully"
+                    f" uml backend carries at most {self.max_rate_bps / 1e6:g} faithfully"
                 )
         self._shaper.apply(profile)
 
