@@ -27,26 +27,50 @@ def _require_names(setting: str, names: Any) -> None:
 class LinkProcessConfig:
     """How the simulated link moves around its profile, and how well the device measures it.
 
+    The defaults down to ``disturbance_loss`` are fitted to links measured on drives by
+    ``benchmarks/fit_link_process.py``.
+
     Attributes:
-        rate_sigma: standard deviation of ln(rate / profile's rate), each direction its own.
-        rate_memory_s: time in which that deviation is forgotten (1/e).
-        rtt_sigma: standard deviation of ln(RTT / profile's RTT).
-        rtt_memory_s: time in which that deviation is forgotten.
+        rate_spread: standard deviation, between episodes, of ln(rate / profile's rate), each
+            direction its own.
+        rate_sigma: standard deviation of the same within an episode, root mean square over
+            episodes.
+        rate_memory_s: time in which that deviation's slow part is forgotten (1/e).
+        rate_fast_share: share of its variance that is forgotten sooner.
+        rate_fast_memory_s: time in which that share is forgotten.
+        rtt_spread, rtt_sigma, rtt_memory_s, rtt_fast_share, rtt_fast_memory_s: the same of
+            ln(RTT / profile's RTT).
+        volatility_sigma: how much the standard deviation within an episode differs between
+            episodes: standard deviation of its logarithm.
         disturbance_every_s: mean time between disturbances (handover, burst, outage).
         disturbance_lasts_s: mean length of one.
+        disturbance_rate_floor: factor on both rates in the worst disturbance.
+        disturbance_rtt_peak: factor on the RTT in the worst disturbance.
+        disturbance_loss: share of packets lost on top in the worst disturbance.
         transfer_sigma: standard deviation of ln(transfer seconds / model's): what the model of
             a transfer cannot know.
-        estimate_age_s: mean age of the device's estimate (exponential).
+        estimate_age_s: mean age of the device's estimate, which is the mean time between its
+            probes (Poisson).
         rtt_noise, rate_noise, jitter_noise: standard deviation of ln(estimate / truth).
         loss_probe_packets: packets from which the device estimates loss (binomial).
     """
 
-    rate_sigma: float = 0.5
+    rate_spread: float = 0.9
+    rate_sigma: float = 0.9
     rate_memory_s: float = 15.0
-    rtt_sigma: float = 0.2
+    rate_fast_share: float = 0.2
+    rate_fast_memory_s: float = 1.0
+    rtt_spread: float = 0.22
+    rtt_sigma: float = 0.15
     rtt_memory_s: float = 5.0
-    disturbance_every_s: float = 60.0
-    disturbance_lasts_s: float = 4.0
+    rtt_fast_share: float = 0.5
+    rtt_fast_memory_s: float = 0.5
+    volatility_sigma: float = 0.4
+    disturbance_every_s: float = 25.0
+    disturbance_lasts_s: float = 1.2
+    disturbance_rate_floor: float = 0.003
+    disturbance_rtt_peak: float = 8.0
+    disturbance_loss: float = 0.05
     transfer_sigma: float = 0.1
     estimate_age_s: float = 2.0
     rtt_noise: float = 0.05
@@ -60,12 +84,26 @@ class LinkProcessConfig:
             _require(value >= 0, f"link.{entry.name} is {value}; it must be 0 or more")
         for name in (
             "rate_memory_s",
+            "rate_fast_memory_s",
             "rtt_memory_s",
+            "rtt_fast_memory_s",
             "disturbance_every_s",
             "disturbance_lasts_s",
+            "disturbance_rate_floor",
             "loss_probe_packets",
         ):
             _require(getattr(self, name) > 0, f"link.{name} must be above 0")
+        for name in ("rate_fast_share", "rtt_fast_share", "disturbance_rate_floor"):
+            value = getattr(self, name)
+            _require(value <= 1, f"link.{name} is {value}; it must be at most 1")
+        _require(
+            self.disturbance_rtt_peak >= 1,
+            f"link.disturbance_rtt_peak is {self.disturbance_rtt_peak}; it must be 1 or more",
+        )
+        _require(
+            self.disturbance_loss <= 0.9,
+            f"link.disturbance_loss is {self.disturbance_loss}; it must be at most 0.9",
+        )
 
 
 @dataclass(frozen=True)

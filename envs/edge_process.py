@@ -13,7 +13,8 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.config import EdgeProcessConfig
-from envs.stochastic import earlier_state, earlier_value, ornstein_uhlenbeck, two_state_chain
+from envs.probe_times import ProbeTimes
+from envs.stochastic import ornstein_uhlenbeck, two_state_chain
 from offload.types import FloatArray
 
 
@@ -30,23 +31,11 @@ class EdgeSamples:
     probed_queue_s: FloatArray
 
 
-def draw_edge(
-    rng: Generator, config: EdgeProcessConfig, gap_s: FloatArray, age_s: FloatArray
-) -> EdgeSamples:
-    """Draw a block of edge states; each lane has a share of busy time of its own.
-
-    Args:
-        gap_s: time since the decision before, shape (steps, lanes).
-        age_s: time since the last probe, shape (steps, lanes).
-    """
+def draw_edge(rng: Generator, config: EdgeProcessConfig, probes: ProbeTimes) -> EdgeSamples:
+    """Draw a block of edge states; each lane has a share of busy time of its own."""
+    gap_s = probes.gap_s
     busy_share = rng.uniform(0.0, config.busy_share_high, gap_s.shape[1])
-    memory_s = config.memory_s
-    busy = two_state_chain(rng, gap_s, busy_share, memory_s)
-    was_busy = earlier_state(rng, busy, age_s, busy_share, memory_s)
-    sigma = config.queue_sigma
-    log_queue = ornstein_uhlenbeck(rng, gap_s, sigma, memory_s)
-    was_log_queue = earlier_value(rng, log_queue, age_s, sigma, memory_s)
-    return EdgeSamples(
-        queue_s=busy * config.queue_median_s * np.exp(log_queue),
-        probed_queue_s=was_busy * config.queue_median_s * np.exp(was_log_queue),
-    )
+    busy = two_state_chain(rng, gap_s, busy_share, config.memory_s)
+    log_queue = ornstein_uhlenbeck(rng, gap_s, config.queue_sigma, config.memory_s)
+    queue_s = busy * config.queue_median_s * np.exp(log_queue)
+    return EdgeSamples(queue_s=queue_s[1::2], probed_queue_s=probes.at_last_probe(queue_s[0::2]))

@@ -16,6 +16,7 @@ from numpy.random import Generator
 from envs.config import EnvConfig
 from envs.edge_process import EdgeSamples, draw_edge
 from envs.link_process import LinkSamples, draw_links
+from envs.probe_times import draw_probe_times
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
 from offload.cost_model import transfer
 from offload.objective import LOW_BATTERY
@@ -80,7 +81,8 @@ def all_local_backlog(gap_s: FloatArray, local_s: FloatArray) -> FloatArray:
 def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes: int) -> Scenario:
     """Draw ``lanes`` episodes of ``config.episode_tasks`` tasks each."""
     work = draw_workload(rng, config.workload, table, config.episode_tasks, lanes)
-    links = draw_links(rng, config.link, config.profiles, work.gap_s)
+    probes = draw_probe_times(rng, work.gap_s, config.link.estimate_age_s)
+    links = draw_links(rng, config.link, config.profiles, probes)
     exact = transfer(links.true, work.true, config.congestion_control)
     surprise = np.exp(config.link.transfer_sigma * rng.standard_normal((2, *work.gap_s.shape)))
     low = rng.random(lanes) < config.low_battery_share
@@ -89,7 +91,7 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
     )
     return Scenario(
         links=links,
-        edge=draw_edge(rng, config.edge, work.gap_s, links.measured.age_s),
+        edge=draw_edge(rng, config.edge, probes),
         work=work,
         true_moved=Transfer(exact.upload_s * surprise[0], exact.download_s * surprise[1]),
         predicted_moved=transfer(links.measured, work.predicted, config.congestion_control),

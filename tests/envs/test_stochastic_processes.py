@@ -1,15 +1,15 @@
-"""The random processes against theory: moments, memory, reversibility; the backlog by events."""
+"""The random processes against theory: moments, memory, lengths; the backlog by events."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from envs.config import EdgeProcessConfig, LinkProcessConfig, WorkloadConfig
+from envs.config import EdgeProcessConfig, WorkloadConfig
 from envs.edge_process import draw_edge
-from envs.link_process import draw_links
+from envs.probe_times import draw_probe_times
 from envs.scenario import all_local_backlog
-from envs.stochastic import earlier_state, earlier_value, ornstein_uhlenbeck, two_state_chain
+from envs.stochastic import episodes, ornstein_uhlenbeck, two_state_chain
 from envs.workload import WorkloadTable, draw_workload
 
 LANES = 200_000
@@ -32,17 +32,13 @@ def test_ornstein_uhlenbeck_is_stationary_and_forgets_exponentially() -> None:
     np.testing.assert_array_equal(path[3], path[4])
 
 
-def test_an_earlier_value_has_the_joint_law_of_a_later_one() -> None:
-    rng = np.random.default_rng(1)
-    now = 0.4 * rng.standard_normal(LANES)
-    age_s = rng.choice([0.0, 1.0, 6.0], LANES)
-    before = earlier_value(rng, now, age_s, sigma=0.4, memory_s=5.0)
-    for age in (1.0, 6.0):
-        these = age_s == age
-        few = 5.0 / np.sqrt(these.sum())
-        assert before[these].std() == pytest.approx(0.4, rel=few)
-        assert _correlation(before[these], now[these]) == pytest.approx(np.exp(-age / 5), abs=few)
-    np.testing.assert_array_equal(before[age_s == 0.0], now[age_s == 0.0])
+def test_each_lane_may_have_a_size_of_its_own() -> None:
+    sigma = np.repeat([0.1, 2.0], LANES // 2)
+    path = ornstein_uhlenbeck(np.random.default_rng(1), np.ones((2, LANES)), sigma, memory_s=5.0)
+    for half, expected in ((slice(0, LANES // 2), 0.1), (slice(LANES // 2, None), 2.0)):
+        np.testing.assert_allclose(path[:, half].std(axis=1), expected, rtol=2 * NOISE)
+        correlation = _correlation(path[0, half], path[1, half])
+        assert correlation == pytest.approx(np.exp(-0.2), abs=2 * NOISE)
 
 
 def test_the_chain_keeps_its_share_and_its_memory() -> None:
@@ -70,13 +66,48 @@ def test_the_chain_against_exponential_holding_times() -> None:
     assert from_off == pytest.approx(0.25 * (1 - np.exp(-2.0 / 1.5)), abs=NOISE)
 
 
-def test_an_earlier_state_has_the_joint_law_of_a_later_one() -> None:
-    rng = np.random.default_rng(4)
-    now = (rng.random(LANES) < 0.3).astype(float)
-    before = earlier_state(rng, now, np.full(LANES, 2.0), 0.3, memory_s=4.0)
-    assert before.mean() == pytest.approx(0.3, abs=NOISE)
-    assert _correlation(before, now) == pytest.approx(np.exp(-0.5), abs=NOISE)
-    np.testing.assert_array_equal(earlier_state(rng, now, np.zeros(LANES), 0.3, 4.0), now)
+def test_stays_keep_their_share_their_severity_and_their_memory() -> None:
+    # On 2 s, off 6 s at a time: on for a quarter of the time.
+    gap_s = np.array([0.0, 0.7, 3.0, 0.0])[:, None] * np.ones(LANES)
+    severity = episodes(np.random.default_rng(4), gap_s, every_s=6.0, lasts_s=2.0)
+    on = severity > 0.0
+    np.testing.assert_allclose(on.mean(axis=1), 0.25, atol=NOISE)
+    for row in range(4):
+        few = 5.0 / np.sqrt(on[row].sum())
+        assert severity[row][on[row]].mean() == pytest.approx(0.5, abs=few / np.sqrt(12))
+        assert severity[row][on[row]].std() == pytest.approx(1 / np.sqrt(12), rel=few)
+    np.testing.assert_array_equal(severity[2], severity[3])
+    for now, then, apart_s in ((0, 1, 0.7), (1, 2, 3.0), (0, 2, 3.7)):
+        same = on[now] & (severity[now] == severity[then])
+        assert same.mean() == pytest.approx(0.25 * np.exp(-apart_s / 2.0), abs=NOISE)
+        both = 0.25 * (0.25 + 0.75 * np.exp(-apart_s / 1.5))
+        assert (on[now] & on[then]).mean() == pytest.approx(both, abs=NOISE)
+        # A stay that is another one by then has a severity of its own.
+        other = (on[now] & on[then] & ~same).nonzero()
+        correlation = _correlation(severity[now][other], severity[then][other])
+        assert correlation == pytest.approx(0.0, abs=5.0 / np.sqrt(len(other[0])))
+
+
+def test_stays_last_and_keep_away_as_long_as_told() -> None:
+    # Seen each 0.1 s, a stay of mean 0.8 s is left with chance 1 - e^-(1/8) a look, so it is seen
+    # 1 / that many times on average; a sample of n such counts has a mean within sd / sqrt(n).
+    gap_s = np.full((4000, 400), 0.1)
+    severity = episodes(np.random.default_rng(5), gap_s, every_s=5.0, lasts_s=0.8)
+    changes = severity[1:] != severity[:-1]
+    begins = changes & (severity[1:] > 0.0)
+    seen = 1.0 / (1.0 - np.exp(-0.1 / 0.8))
+    looks_a_stay = (severity[1:] > 0.0).sum() / begins.sum()
+    assert looks_a_stay == pytest.approx(seen, rel=5.0 / np.sqrt(begins.sum()))
+    # One stay each 5.8 s, but for those that begin and end between two looks: of the stays, the
+    # chance to be seen at all is (time on, times the chance a look to leave) / look.
+    stays_a_second = begins.sum() / (0.1 * begins.size)
+    expected = 0.8 / 5.8 / (0.1 * seen)
+    assert stays_a_second == pytest.approx(expected, rel=5.0 / np.sqrt(begins.sum()))
+
+
+def test_stays_that_are_told_never_to_come_do_not() -> None:
+    rng = np.random.default_rng(6)
+    assert not np.any(episodes(rng, np.full((50, 1000), 3.0), every_s=np.inf, lasts_s=2.0))
 
 
 def test_the_backlog_is_that_of_a_queue_played_event_by_event() -> None:
@@ -95,71 +126,11 @@ def test_the_backlog_is_that_of_a_queue_played_event_by_event() -> None:
         np.testing.assert_allclose(backlog[:, lane], waits, atol=1e-9)
 
 
-QUIET = LinkProcessConfig(disturbance_every_s=np.inf, loss_probe_packets=1000)
-
-
-def test_links_vary_around_their_profile_each_direction_its_own() -> None:
-    # congested: 1.3 up, 3.5 down Mbit/s, 55 ms and 20 ms of jitter one way.
-    rng = np.random.default_rng(6)
-    links = draw_links(rng, QUIET, ("congested",), np.zeros((1, LANES)))
-    up, down = np.log(links.true.uplink_bps[0]), np.log(links.true.downlink_bps[0])
-    rtt = np.log(links.true.rtt_s[0])
-    assert up.mean() == pytest.approx(np.log(1.3e6), abs=0.5 * NOISE)
-    assert down.mean() == pytest.approx(np.log(3.5e6), abs=0.5 * NOISE)
-    assert rtt.mean() == pytest.approx(np.log(0.110), abs=0.2 * NOISE)
-    assert up.std() == pytest.approx(0.5, rel=NOISE)
-    assert rtt.std() == pytest.approx(0.2, rel=NOISE)
-    assert _correlation(up, down) == pytest.approx(0.0, abs=NOISE)
-    np.testing.assert_allclose(links.true.jitter_s, 0.020 * np.sqrt(2))
-    np.testing.assert_allclose(links.true.loss, 0.5 / 25.5)
-
-
-def test_an_estimate_is_old_and_noisy() -> None:
-    rng = np.random.default_rng(7)
-    links = draw_links(rng, QUIET, ("congested",), np.zeros((1, LANES)))
-    age_s = links.measured.age_s[0]
-    assert age_s.mean() == pytest.approx(2.0, rel=NOISE)
-    error = np.log(links.measured.uplink_bps[0] / links.true.uplink_bps[0])
-    # Two values e^-(age/15) correlated, of standard deviation 0.5, and noise of 0.15.
-    for low, high in ((0.0, 0.5), (2.0, 3.0), (8.0, 20.0)):
-        these = (age_s >= low) & (age_s < high)
-        expected = 2 * 0.25 * (1 - np.exp(-age_s[these] / 15.0)).mean() + 0.15**2
-        assert error[these].var() == pytest.approx(expected, rel=8.0 / np.sqrt(these.sum()))
-    # 1000 probes at a loss of 1.96 %.
-    assert links.measured.loss.mean() == pytest.approx(0.5 / 25.5, rel=0.01)
-    assert links.measured.loss.std() == pytest.approx(np.sqrt(0.0196 * 0.9804 / 1000), rel=0.02)
-
-
-def test_disturbances_take_their_share_of_time_and_hurt() -> None:
-    config = LinkProcessConfig(rate_sigma=0.0, rtt_sigma=0.0)
-    links = draw_links(np.random.default_rng(8), config, ("lte",), np.zeros((1, LANES)))
-    rate = links.true.uplink_bps[0] / 14e6
-    disturbed = rate < 0.999
-    assert disturbed.mean() == pytest.approx(4.0 / 64.0, abs=NOISE)
-    assert 0.0099 <= rate[disturbed].min() < 0.0105
-    assert 0.195 < rate[disturbed].max() <= 0.2001
-    rtt_s = links.true.rtt_s[0]
-    np.testing.assert_allclose(rtt_s[~disturbed], 0.040)
-    assert 0.06 <= rtt_s[disturbed].min() < 0.0605
-    assert 0.385 < rtt_s[disturbed].max() <= 0.3901  # 6 * 40 ms + 150 ms
-    assert 0.19 < links.true.loss[0].max() < 0.21
-
-
-def test_every_lane_draws_one_profile_and_its_radio() -> None:
-    links = draw_links(
-        np.random.default_rng(9), QUIET, ("lan", "5g_mmwave", "3g"), np.ones((4, 3000))
-    )
-    assert np.bincount(links.profile).min() > 900
-    from offload.energy_model import RADIO_NAMES
-
-    radios = [RADIO_NAMES[index] for index in links.radio[np.argsort(links.profile)]]
-    assert list(dict.fromkeys(radios)) == ["wifi", "5g_mmwave", "3g"]
-
-
 def test_the_edge_is_busy_its_share_of_time_and_waits_are_log_normal() -> None:
     rng = np.random.default_rng(10)
-    age_s = rng.exponential(2.0, (1, LANES))
-    samples = draw_edge(rng, EdgeProcessConfig(), np.zeros((1, LANES)), age_s)
+    probes = draw_probe_times(rng, np.zeros((1, LANES)), every_s=2.0)
+    age_s = probes.age_s
+    samples = draw_edge(rng, EdgeProcessConfig(), probes)
     for queue_s in (samples.queue_s[0], samples.probed_queue_s[0]):
         assert (queue_s > 0).mean() == pytest.approx(0.3, abs=NOISE)
         logs = np.log(queue_s[queue_s > 0])
