@@ -1,4 +1,4 @@
-"""Command line: python -m netem {doctor,profiles,measure,up,respond,probe}."""
+"""Command line: ``python -m netem --help`` names the commands."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 
 import tyro
 
+from netem import unprivileged
 from netem.commands.doctor import Doctor
 from netem.commands.ending import unwind_on_sigterm
 from netem.commands.measure import Measure
@@ -43,6 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m netem",
         description="Emulated network links between a device and an edge namespace.",
     )
+    if argv is None and getattr(command, "backend", "proxy") != "proxy":
+        unprivileged.enter()  # refused, it goes on, and each backend says what it lacks
     try:
         return command.run(behind) if isinstance(command, Up) else command.run()
     except OffloadError as error:

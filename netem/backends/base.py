@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, Protocol
 
+from netem import unprivileged
 from netem.layout import Layout
 from netem.qdisc import ORDER_RATE_BPS, LinkStats
 from offload.errors import ConfigError
 from offload.types import LinkProfile
+
+TUN_DEVICE = "/dev/net/tun"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Backend(Protocol):
 class PacketBackend:
     """What the backends share that carry packets: each end reaches the other by its address."""
 
+    name: ClassVar[str]
     carries_packets: ClassVar[bool] = True
     max_rate_bps: ClassVar[float] = ORDER_RATE_BPS
     _layout: Layout
@@ -109,6 +114,15 @@ class PacketBackend:
     def limits(cls, profile: LinkProfile) -> tuple[str, ...]:
         """Nothing: what it cannot carry out it refuses."""
         return ()
+
+    def _refuse_too_fast(self, profile: LinkProfile) -> None:
+        """Raise ConfigError where a rate is above what it carries faithfully."""
+        for direction in (profile.uplink, profile.downlink):
+            if direction.rate_bps is not None and direction.rate_bps > self.max_rate_bps:
+                raise ConfigError(
+                    f"profile {profile.name!r} asks for {direction.rate_bps / 1e6:g} Mbit/s; the"
+                    f" {self.name} backend carries at most {self.max_rate_bps / 1e6:g} faithfully"
+                )
 
 
 def refuse_seed(backend: str) -> NoReturn:
@@ -140,3 +154,25 @@ def missing_tools(tools: dict[str, str]) -> Capability | None:
         reason=f"not installed: {', '.join(missing)}",
         remedy=f"apt-get install {' '.join(packages)}",
     )
+
+
+def missing_rights() -> Capability | None:
+    """A refusal where this process may not make network namespaces, else None."""
+    refused = unprivileged.namespaces_refused()
+    return None if refused is None else Capability(False, refused.reason, refused.remedy)
+
+
+def closed_tun_device() -> Capability | None:
+    """A refusal where the TUN device cannot be opened, else None."""
+    try:
+        os.close(os.open(TUN_DEVICE, os.O_RDWR | os.O_CLOEXEC))
+    except FileNotFoundError:
+        return Capability(False, f"there is no {TUN_DEVICE}", "sudo modprobe tun")
+    except OSError as error:
+        mode = os.stat(TUN_DEVICE).st_mode & 0o777
+        return Capability(
+            False,
+            f"cannot open {TUN_DEVICE}, mode {mode:04o}: {error.strerror}",
+            f"sudo chmod 0666 {TUN_DEVICE}",
+        )
+    return None

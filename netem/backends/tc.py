@@ -7,7 +7,13 @@ import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
-from netem.backends.base import Capability, PacketBackend, missing_tools, refuse_seed
+from netem.backends.base import (
+    Capability,
+    PacketBackend,
+    missing_rights,
+    missing_tools,
+    refuse_seed,
+)
 from netem.layout import Layout, Wire, configure_end, offloads_off, silence_ipv6
 from netem.namespaces import add_namespace, call_in_namespace, namespace_path, run_tool
 from netem.qdisc import LinkStats
@@ -40,10 +46,9 @@ class TcBackend(PacketBackend):
         refusal = missing_tools({**TOOLS, "unshare": "util-linux"})
         if refusal is not None:
             return refusal
-        if not may_make_namespaces():
-            return Capability(
-                False, f"may not make network namespaces (uid {os.getuid()})", "run it with sudo"
-            )
+        refusal = missing_rights()
+        if refusal is not None:
+            return refusal
         tried = subprocess.run(
             ["unshare", "--net", "--", "sh", "-c", _SCRATCH],
             capture_output=True,

@@ -16,14 +16,21 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, ClassVar
 
-from netem.backends.base import Capability, PacketBackend, missing_tools, refuse_seed
-from netem.backends.tc import TOOLS, may_make_namespaces
+from netem.backends.base import (
+    Capability,
+    PacketBackend,
+    closed_tun_device,
+    missing_rights,
+    missing_tools,
+    refuse_seed,
+)
+from netem.backends.tc import TOOLS
 from netem.backends.uml_console import UmlConsole
 from netem.layout import TAP_QUEUE_PACKETS, Layout, configure_end
 from netem.namespaces import add_namespace, namespace_path, run_tool
 from netem.qdisc import LinkStats
 from netem.shaper import Shaper
-from offload.errors import BackendError, ConfigError
+from offload.errors import BackendError
 from offload.types import LinkProfile
 
 BOOT_TIMEOUT_S = 20.0
@@ -69,10 +76,9 @@ class UmlBackend(PacketBackend):
             module_files()
         except BackendError as error:
             return Capability(False, str(error), _INSTALL)
-        if not may_make_namespaces():
-            return Capability(
-                False, f"may not make network namespaces (uid {os.getuid()})", "run it with sudo"
-            )
+        refusal = missing_rights() or closed_tun_device()
+        if refusal is not None:
+            return refusal
         tap = ["ip", "tuntap", "add", "dev", "scratch0", "mode", "tap", "vnet_hdr"]
         try:
             run_tool(["unshare", "--net", "--", *tap])
@@ -109,12 +115,7 @@ class UmlBackend(PacketBackend):
 
     def apply(self, profile: LinkProfile) -> None:
         """Set a profile, read it back, compare."""
-        for direction in (profile.uplink, profile.downlink):
-            if direction.rate_bps is not None and direction.rate_bps > self.max_rate_bps:
-                raise ConfigError(
-                    f"profile {profile.name!r} asks for {direction.rate_bps / 1e6:g} Mbit/s; the"
-                    f" uml backend carries at most {self.max_rate_bps / 1e6:g} faithfully"
-                )
+        self._refuse_too_fast(profile)
         self._shaper.apply(profile)
 
     def stats(self) -> LinkStats:

@@ -1,4 +1,4 @@
-"""What ``up`` and ``play`` share: a link opened as asked, and a program run on its device's side."""
+"""What ``up`` and ``play`` share: opening a link as asked, and running a program behind it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from netem.unprivileged_launch import in_foreground
 
 if TYPE_CHECKING:
     from netem.link import Link
@@ -47,7 +49,7 @@ def opened(profile: LinkProfile, options: LinkOptions) -> Iterator[Link]:
         ConfigError, BackendError, VerifyError: as :func:`netem.open_link`; also a congestion
             control that the kernel does not have.
     """
-    from netem import congestion_control
+    from netem import congestion_control, unprivileged
     from netem.link import open_link
 
     with open_link(profile, options.backend) as link:
@@ -55,6 +57,8 @@ def opened(profile: LinkProfile, options: LinkOptions) -> Iterator[Link]:
             congestion_control.set_on_routes((link.device, link.edge), options.congestion_control)
         algorithm = options.congestion_control or f"{congestion_control.default()}, the default"
         _say(link.reason)
+        if (uid := unprivileged.outer_uid()) is not None:
+            _say(f"uid {uid} is root here, in a user namespace of its own, and nowhere else")
         _say(f"{profile.name}: up {_described(profile.uplink)}")
         _say(f"{profile.name}: down {_described(profile.downlink)}; TCP uses {algorithm}")
         yield link
@@ -188,20 +192,6 @@ def _terminal_interrupts_left_to_the_command() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def in_foreground() -> bool:
-    """Whether a terminal's Ctrl-C would reach this process."""
-    try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
 
 
 def _say(text: str) -> None:
