@@ -307,6 +307,10 @@ def cli() -> None:
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup sets it to be ignored
         signal.signal(signal.SIGHUP, _terminate)
+    if options.mode != "sim" and options.profile != "all" and options.backend != "proxy":
+        from netem import unprivileged
+
+        unprivileged.enter()  # refused, it goes on, and the live run says what it lacks
     try:
         code = main(options)
     except OffloadError as error:
