@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -150,6 +151,10 @@ class UmlBackend(PacketBackend):
         init = layout.directory / "init"
         init.write_text(init_script(layout))
         init.chmod(0o755)
+        # In a user namespace the host's files are nobody's, and so would a setuid program run.
+        mount = layout.directory / "mount"
+        mount.write_bytes(Path(shutil.which("mount") or "/bin/mount").read_bytes())
+        mount.chmod(0o755)
         guest_reads, we_write = os.pipe()
         we_read, guest_writes = os.pipe()
         self._console = console = UmlConsole(we_read, we_write, self._alive)
@@ -210,7 +215,7 @@ def init_script(layout: Layout) -> str:
         "#!/bin/sh",
         "set -e",
         "export PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-        "mount -t proc proc /proc",
+        f"{shlex.quote(str(layout.directory / 'mount'))} -t proc proc /proc",
         "stty -echo -onlcr < /dev/console",
         *(f"insmod {shlex.quote(str(path))}" for path in module_files()),
         "ip link set lo up",
