@@ -11,6 +11,7 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -140,6 +141,7 @@ class UmlBackend(PacketBackend):
         for attempt, save in enumerate(_save_modes()):
             try:
                 self._spawn(attempt, save).wait_for("ROUTER READY", BOOT_TIMEOUT_S)
+                self._keep_awake()
                 return
             except BackendError as error:
                 failures.append(f"[{save}] {error}")
@@ -193,6 +195,11 @@ class UmlBackend(PacketBackend):
 
     def _alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    def _keep_awake(self) -> None:
+        """Have the launcher look after packets that the guest was signalled too early for."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGUSR1)
 
     def _stop_failed_boot(self) -> None:
         process, self._process = self._process, None
