@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,8 +22,7 @@ if TYPE_CHECKING:
     from netem.namespaces import Endpoint
     from offload.types import DirectionProfile, LinkProfile
 
-ADDRESS_VARIABLE = "OFFLOAD_EDGE_ADDRESS"
-PLACEHOLDER = "{edge}"
+ADDRESS_VARIABLE, PORT_VARIABLE = "OFFLOAD_EDGE_ADDRESS", "OFFLOAD_EDGE_PORT"
 _LISTEN_PATIENCE_S = 10.0
 _LISTENING = {"tcp": "0A", "udp": "07"}
 """The kernel's codes for a TCP socket that listens and a UDP socket that is bound."""
@@ -39,6 +40,8 @@ class LinkOptions:
     """Port that the edge command serves; the program starts once something listens there."""
     congestion_control: str | None = None
     """TCP congestion control at both ends for sockets that choose none, such as cubic or bbr."""
+    seed: int | None = None
+    """Draw losses and delays from this seed, so that a run can be repeated (backend tun)."""
 
 
 @contextmanager
@@ -47,20 +50,31 @@ def opened(profile: LinkProfile, options: LinkOptions) -> Iterator[Link]:
 
     Raises:
         ConfigError, BackendError, VerifyError: as :func:`netem.open_link`; also a congestion
-            control that the kernel does not have.
+            control that the kernel or the backend does not have.
     """
     from netem import congestion_control, unprivileged
     from netem.link import open_link
+    from offload.errors import ConfigError
 
-    with open_link(profile, options.backend) as link:
+    with open_link(profile, options.backend, seed=options.seed) as link:
+        algorithm = "the system's choice"
         if options.congestion_control is not None:
-            congestion_control.set_on_routes((link.device, link.edge), options.congestion_control)
-        algorithm = options.congestion_control or f"{congestion_control.default()}, the default"
+            if not link.carries_packets:
+                raise ConfigError(
+                    f"backend {link.backend} has no routes of its own to set"
+                    f" --congestion-control {options.congestion_control} on; leave it out"
+                )
+            algorithm = options.congestion_control
+            congestion_control.set_on_routes((link.device, link.edge), algorithm)
+        elif link.carries_packets:
+            algorithm = f"{congestion_control.default()}, the default"
         _say(link.reason)
         if (uid := unprivileged.outer_uid()) is not None:
             _say(f"uid {uid} is root here, in a user namespace of its own, and nowhere else")
         _say(f"{profile.name}: up {_described(profile.uplink)}")
         _say(f"{profile.name}: down {_described(profile.downlink)}; TCP uses {algorithm}")
+        for limit in link.limits:
+            _say(f"not carried out here: {limit}")
         yield link
         _say(counted(link))
 
@@ -68,37 +82,43 @@ def opened(profile: LinkProfile, options: LinkOptions) -> Iterator[Link]:
 def run_on_device(link: Link, command: Sequence[str], options: LinkOptions) -> int:
     """Run a program on the device's side until it ends; the edge's program runs meanwhile.
 
-    Both find the edge's address in ``$OFFLOAD_EDGE_ADDRESS`` and in place of ``{edge}`` in their
-    arguments. The edge's program has no standard input, and its output goes to standard error.
-    Ctrl-C at the terminal is left to the program, as a shell would do.
+    Where the edge's program is reached stands in ``$OFFLOAD_EDGE_ADDRESS`` and
+    ``$OFFLOAD_EDGE_PORT``, and in place of ``{edge}`` and ``{port}`` in the arguments. The edge's
+    program has no standard input, and its output goes to standard error. Ctrl-C at the terminal is
+    left to the program, as a shell would do.
 
     Returns:
         The program's exit code; 128 and the signal's number where a signal ended it.
 
     Raises:
-        ConfigError: no such program, or the edge's program ended before it listened.
+        ConfigError: no such program, the edge's program ended before it listened, or a backend
+            that forwards single ports was given none.
     """
     from offload.errors import ConfigError
 
-    environment = {**os.environ, ADDRESS_VARIABLE: link.edge.address}
-
-    def filled(words: Sequence[str]) -> list[str]:
-        return [word.replace(PLACEHOLDER, link.edge.address) for word in words]
-
+    if not link.carries_packets and options.edge_port is None:
+        raise ConfigError(
+            f"backend {link.backend} carries no packets, only TCP to one port of the edge: name it"
+            " by --edge-port, and have the program connect to {edge} at {port}"
+        )
+    port = options.edge_port
+    reached, reached_port = (link.edge.address, None) if port is None else link.reach(port)
     edge_process = None
     try:
         if options.edge_command is not None:
             edge_process = link.edge.popen(
-                filled(_split(options.edge_command)),
-                env=environment,
+                _filled(_split(options.edge_command), link.edge.address, port),
+                env=_environment(link.edge.address, port),
                 stdin=subprocess.DEVNULL,
                 stdout=sys.stderr,
                 start_new_session=True,  # Ctrl-C is for the command, which may go on after it
             )
-        if options.edge_port is not None:
-            _wait_for_listener(link.edge, options.edge_port, edge_process)
+        if port is not None:
+            _wait_for_listener(link.edge, port, edge_process)
         with _terminal_interrupts_left_to_the_command():
-            code = link.device.popen(filled(command), env=environment).wait()
+            code = link.device.popen(
+                _filled(command, reached, reached_port), env=_environment(reached, reached_port)
+            ).wait()
     except FileNotFoundError as error:
         raise ConfigError(str(error)) from error
     if edge_process is not None and edge_process.poll() is not None:
@@ -119,6 +139,19 @@ def counted(link: Link) -> str:
         f" {one.queue_dropped_packets} dropped by the full queue"
         for name, one in (("up", stats.uplink), ("down", stats.downlink))
     )
+
+
+def _filled(words: Sequence[str], address: str, port: int | None) -> list[str]:
+    if port is not None:
+        words = [word.replace("{port}", str(port)) for word in words]
+    return [word.replace("{edge}", address) for word in words]
+
+
+def _environment(address: str, port: int | None) -> dict[str, str]:
+    added = {ADDRESS_VARIABLE: address}
+    if port is not None:
+        added[PORT_VARIABLE] = str(port)
+    return {**os.environ, **added}
 
 
 def _described(direction: DirectionProfile) -> str:
@@ -144,11 +177,11 @@ def _split(command: str) -> list[str]:
 
 
 def _wait_for_listener(edge: Endpoint, port: int, process: subprocess.Popen[bytes] | None) -> None:
-    """Wait until something listens at that port of the edge; looking does not connect."""
+    """Wait until something listens at that port of the edge."""
     from offload.errors import ConfigError
 
     deadline = time.monotonic() + _LISTEN_PATIENCE_S
-    while not edge.call(_listens, port):
+    while not edge.call(_listens, edge.address, port):
         if process is not None and process.poll() is not None:
             raise ConfigError(
                 f"the edge command ended with exit code {process.returncode} before anything"
@@ -162,8 +195,13 @@ def _wait_for_listener(edge: Endpoint, port: int, process: subprocess.Popen[byte
         time.sleep(0.02)
 
 
-def _listens(port: int) -> bool:
+def _listens(address: str, port: int) -> bool:
     """Whether a socket of this thread's network namespace serves the port."""
+    if sys.platform != "linux":
+        with contextlib.suppress(OSError), socket.create_connection((address, port), timeout=1.0):
+            return True
+        return False
+    # Read off the kernel's tables: a connection just to see would unsettle some servers.
     for protocol, state in _LISTENING.items():
         for table in (protocol, f"{protocol}6"):
             try:
