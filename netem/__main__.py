@@ -26,6 +26,14 @@ Command = (
     | Annotated[Respond, tyro.conf.subcommand("respond")]
     | Annotated[Probe, tyro.conf.subcommand("probe")]
 )
+DESCRIPTION = """Put any program behind an emulated network link.
+
+A link has two ends, a device's and an edge's, and shapes each direction on its own: rate, delay,
+jitter, loss, queue. Ask doctor what this machine can do, choose among profiles, then:
+
+    python -m netem up lte -- bash
+
+Every command has a --help with examples."""
 WITH_A_COMMAND = ("up",)
 """Commands that take a program to run, behind ``--``."""
 
@@ -42,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         Command,
         args=arguments,
         prog="python -m netem",
-        description="Emulated network links between a device and an edge namespace.",
+        description=DESCRIPTION,
     )
     if argv is None and getattr(command, "backend", "proxy") != "proxy":
         unprivileged.enter()  # refused, it goes on, and each backend says what it lacks
