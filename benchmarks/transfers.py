@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from netem import Link, open_link
 from netem.message_times import Messages, real_time
-from offload.errors import ConfigError, OffloadError
+from offload.errors import BackendError, ConfigError, OffloadError
 from offload.link_model import CONGESTION_CONTROLS, transfer_s
 from offload.link_profiles import PROFILES, get_profile
 from offload.types import DirectionProfile, LinkProfile
@@ -100,6 +100,7 @@ class Row:
     idle_s: float
     cwnd_segments: int
     retransmits: int
+    stall_s: float
     backend: str
     repetition: int
     seed: int
@@ -210,6 +211,7 @@ def _messages(block: Block, link: Link) -> Iterator[Row]:
                 idle_s=round(idle_s if sent is None else sent.idle_s, 3),
                 cwnd_segments=0 if sent is None else sent.cwnd_segments,
                 retransmits=0 if sent is None else sent.retransmits,
+                stall_s=0.0 if sent is None else round(sent.stall_s, 4),
                 backend=link.backend,
                 repetition=block.repetition,
                 seed=seed,
@@ -252,6 +254,7 @@ def run(config: Config) -> list[Row]:
     blocks = missing(blocks_of(config), config.output)
     until_s = time.monotonic() + 60.0 * config.minutes
     measured: list[Row] = []
+    left_out = 0
     with ExitStack() as stack:
         file = None
         if config.output is not None:
@@ -266,13 +269,19 @@ def run(config: Config) -> list[Row]:
         while running:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
-                rows = future.result()
+                try:
+                    rows = future.result()
+                except BackendError as error:  # one link that broke is no reason to lose the rest
+                    print(f"a connection is left out: {error}", file=sys.stderr)
+                    rows, left_out = [], left_out + 1
                 measured += rows
                 if file is not None:
                     _append(rows, file)
                 bar.update()
                 if time.monotonic() < until_s:
                     running |= {pool.submit(measure, block) for block in islice(waiting, 1)}
+    if left_out and not measured:
+        raise BackendError(f"all {left_out} connections failed; the first reasons stand above")
     return measured
 
 

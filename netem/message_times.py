@@ -14,9 +14,10 @@ from types import TracebackType
 
 from netem.goodput import connect
 from netem.link import Link
-from offload.errors import BackendError
 
-_ACKNOWLEDGE_PATIENCE_S = 60.0
+_ACKNOWLEDGE_PATIENCE_S = 10.0
+"""Retries double their wait; where losses come in long bursts the last one can take minutes."""
+_STALL_CHECK_S = 0.05
 _CHUNK_BYTES = 256 * 1024
 _IDLE_TIMEOUTS = 1.2
 """Idle for more than this many retransmission timeouts, so that the window has begun to shrink."""
@@ -32,6 +33,8 @@ class Sent:
         idle_s: time the connection was idle before it.
         cwnd_segments: the sender's congestion window when it was last active.
         retransmits: segments sent anew for it.
+        stall_s: longest that the router took to answer its console meanwhile; much above a few
+            milliseconds, it was starved of CPU and the message's time is void.
     """
 
     seconds: float | None
@@ -39,6 +42,7 @@ class Sent:
     idle_s: float
     cwnd_segments: int
     retransmits: int
+    stall_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class _Kernel:
 
 
 class Messages:
-    """A connection from the device to the edge, made anew after a message that was given up.
+    """A connection from the device to the edge; made anew after a message that was not finished.
 
     Args:
         link: an open link.
@@ -94,28 +98,31 @@ class Messages:
             idle_s: shortest idle time; a long retransmission timeout prolongs it.
             longest_s: the message is given up after this.
         """
+        idle_s = self._idle(idle_s)
         ends = (self._device, self._edge) if uplink else (self._edge, self._device)
         sender, receiver = ends
-        idle_s = self._idle(idle_s)
         before = _Kernel.of(sender)
         number, self._number = self._number, self._number + 1
         start: list[float] = []
         thread = threading.Thread(target=_send, args=(sender, n_bytes, start), daemon=True)
-        thread.start()
-        end_s = _receive(receiver, n_bytes, time.monotonic() + longest_s)
+        with _Stalls(self._link) as stalls:
+            thread.start()
+            end_s = _receive(receiver, n_bytes, time.monotonic() + longest_s)
+            stall_s = stalls.worst_s()
         retransmits = _Kernel.of(sender).retransmits - before.retransmits
         if end_s is None:
             self._renew()
         thread.join()
         seconds = None if end_s is None else end_s - start[0]
-        return Sent(seconds, number, idle_s, before.cwnd_segments, retransmits)
+        return Sent(seconds, number, idle_s, before.cwnd_segments, retransmits, stall_s)
 
     def _idle(self, shortest_s: float) -> float:
-        """Wait until all is acknowledged, then idle; how long."""
+        """Wait until all is acknowledged, or connect anew, then idle; how long."""
         begin_s = time.monotonic()
         while any(_Kernel.of(end).unacknowledged for end in (self._device, self._edge)):
             if time.monotonic() - begin_s > _ACKNOWLEDGE_PATIENCE_S:
-                raise BackendError("a message arrived whole but was never acknowledged")
+                self._renew()
+                break
             time.sleep(0.01)
         timeout_s = max(_Kernel.of(end).timeout_s for end in (self._device, self._edge))
         idle_s = max(shortest_s, _IDLE_TIMEOUTS * timeout_s)
@@ -144,6 +151,38 @@ class Messages:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._algorithm.encode())
         return ends
+
+
+class _Stalls:
+    """Asks the router for its counters again and again, and keeps how long it took to answer."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._done = threading.Event()
+        self._asked_s: float | None = None
+        self._worst_s = 0.0
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self) -> _Stalls:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._done.set()
+        self._thread.join()
+
+    def worst_s(self) -> float:
+        """The longest so far, a question still open included."""
+        asked_s = self._asked_s
+        waiting_s = 0.0 if asked_s is None else time.monotonic() - asked_s
+        return max(self._worst_s, waiting_s)
+
+    def _watch(self) -> None:
+        while not self._done.wait(_STALL_CHECK_S):
+            self._asked_s = asked_s = time.monotonic()
+            self._link.stats()
+            self._worst_s = max(self._worst_s, time.monotonic() - asked_s)
+            self._asked_s = None
 
 
 @contextlib.contextmanager
