@@ -8,6 +8,7 @@ from typing import Any
 from offload.errors import ConfigError, UnknownNameError
 from offload.link_model import CONGESTION_CONTROLS
 from offload.link_profiles import PROFILES
+from offload.link_trace import DEFAULT_BASE
 from offload.types import Objective
 
 
@@ -174,6 +175,9 @@ class EnvConfig:
     Attributes:
         objective: what the reward is minus the cost of.
         profiles: link profiles an episode is drawn from, evenly.
+        traces: files of measured links; if there are any, episodes replay these, and ``profiles``
+            is not used.
+        trace_base: profile that fills what a trace lacks.
         episode_tasks: tasks, so decisions, in an episode.
         congestion_control: TCP congestion control of the simulated connection.
         cost_cap: no decision costs more than this many times the all-local cost. Without it one
@@ -184,6 +188,8 @@ class EnvConfig:
 
     objective: Objective = Objective.MIXED
     profiles: tuple[str, ...] = tuple(PROFILES)
+    traces: tuple[str, ...] = ()
+    trace_base: str = DEFAULT_BASE
     episode_tasks: int = 64
     congestion_control: str = "cubic"
     cost_cap: float = 10.0
@@ -201,6 +207,9 @@ class EnvConfig:
         for name in self.profiles:
             if name not in PROFILES:
                 raise UnknownNameError("network profile", name, PROFILES)
+        _require_names("traces", self.traces)
+        if self.trace_base not in PROFILES:
+            raise UnknownNameError("network profile", self.trace_base, PROFILES)
         if self.congestion_control not in CONGESTION_CONTROLS:
             raise UnknownNameError(
                 "congestion control", self.congestion_control, CONGESTION_CONTROLS

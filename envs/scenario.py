@@ -17,6 +17,7 @@ from envs.config import EnvConfig
 from envs.edge_process import EdgeSamples, draw_edge
 from envs.link_process import LinkSamples, draw_links
 from envs.probe_times import draw_probe_times
+from envs.trace_process import draw_replay, load_bank, replayed_transfer
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
 from offload.cost_model import transfer
 from offload.objective import LOW_BATTERY
@@ -82,8 +83,16 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
     """Draw ``lanes`` episodes of ``config.episode_tasks`` tasks each."""
     work = draw_workload(rng, config.workload, table, config.episode_tasks, lanes)
     probes = draw_probe_times(rng, work.gap_s, config.link.estimate_age_s)
-    links = draw_links(rng, config.link, config.profiles, probes)
-    exact = transfer(links.true, work.true, config.congestion_control)
+    algorithm = config.congestion_control
+    if config.traces:
+        bank = load_bank(config.traces, config.trace_base)
+        links, replay = draw_replay(rng, config.link, bank, probes)
+        edge = draw_edge(rng, config.edge, probes)
+        exact = replayed_transfer(replay, links.true, work.true, edge.queue_s, algorithm)
+    else:
+        links = draw_links(rng, config.link, config.profiles, probes)
+        edge = draw_edge(rng, config.edge, probes)
+        exact = transfer(links.true, work.true, algorithm)
     surprise = np.exp(config.link.transfer_sigma * rng.standard_normal((2, *work.gap_s.shape)))
     low = rng.random(lanes) < config.low_battery_share
     battery = np.where(
@@ -91,10 +100,10 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
     )
     return Scenario(
         links=links,
-        edge=draw_edge(rng, config.edge, probes),
+        edge=edge,
         work=work,
         true_moved=Transfer(exact.upload_s * surprise[0], exact.download_s * surprise[1]),
-        predicted_moved=transfer(links.measured, work.predicted, config.congestion_control),
+        predicted_moved=transfer(links.measured, work.predicted, algorithm),
         reference_queue_s=all_local_backlog(work.gap_s, work.true.local_s),
         battery=battery,
     )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from envs.config import EnvConfig
 from envs.dynamics import OffloadDynamics, StepResult
 from envs.scenario import Scenario, draw_scenario
+from envs.trace_process import link_names
 from envs.workload import WorkloadTable
 from offload.errors import ConfigError
 from offload.features import N_FEATURES
@@ -108,7 +109,7 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
         super().reset(seed=seed)
         scenario = self._scenario(options or {})
         self._dynamics = OffloadDynamics(scenario, self.config)
-        profile = self.config.profiles[int(scenario.links.profile[0])]
+        profile = link_names(self.config)[int(scenario.links.profile[0])]
         return self._dynamics.observation()[0], {"profile": profile}
 
     def _scenario(self, options: dict[str, Any]) -> Scenario:
