@@ -27,7 +27,7 @@ def environment() -> dict[str, str]:
     """This process's, with the packages of its interpreter for another of the same version."""
     return {
         **os.environ,
-        "PYTHONPATH": sysconfig.get_path("purelib"),
+        "PYTHONPATH": os.pathsep.join([sysconfig.get_path("purelib"), str(REPOSITORY)]),
         "PYTHONDONTWRITEBYTECODE": "1",
         "HOME": "/nonexistent",
     }
