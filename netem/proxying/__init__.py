@@ -1,0 +1,1 @@
+"""The process behind backend ``proxy``: forwards TCP connections, each direction shaped."""
