@@ -74,6 +74,7 @@ class TraceBank:
         self._first = self._last - rows + 1
         self._offset_s = np.concatenate([[0.0], np.cumsum(self.end_s)[:-1]])
         self._t_s = np.concatenate([trace.t_s for trace in traces])
+        self._until_s = np.concatenate([np.append(trace.t_s[1:], trace.end_s) for trace in traces])
         self._flat_s = np.repeat(self._offset_s, rows) + self._t_s
         self._rtt_s = np.concatenate([trace.rtt_s for trace in traces])
         self._jitter_s = np.concatenate([_jitter_s(trace) for trace in traces])
@@ -122,17 +123,22 @@ class TraceBank:
     def _carry_s(
         self, way: _Carried, trace: IntArray, t_s: FloatArray, n_bytes: FloatArray
     ) -> FloatArray:
-        end_s = self.end_s[trace]
-        inside_s = t_s % end_s
+        inside_s = t_s % self.end_s[trace]
         row = self._row(trace, inside_s)
-        so_far = way.before_bits[row] + way.rate_bps[row] * (inside_s - self._t_s[row])
-        goal = so_far + 8.0 * n_bytes
-        passes = np.floor(goal / way.total_bits[trace])
-        rest = goal - passes * way.total_bits[trace]
-        last = np.searchsorted(way.flat_bits, way.offset_bits[trace] + rest, side="right") - 1
-        last = np.clip(last, self._first[trace], self._last[trace])
-        done_s = self._t_s[last] + (rest - way.before_bits[last]) / way.rate_bps[last]
-        return np.maximum(passes * end_s + done_s - inside_s, _LEAST_S)
+        n_bits = 8.0 * n_bytes
+        carried_s: FloatArray = np.maximum(n_bits / way.rate_bps[row], _LEAST_S)
+        # Most transfers end within the row they start in; only the others are looked up.
+        later = np.nonzero(inside_s + carried_s > self._until_s[row])
+        row, inside_s = row[later], inside_s[later]
+        lane_trace = trace[later[-1]]
+        total_bits = way.total_bits[lane_trace]
+        sent_bits = way.before_bits[row] + way.rate_bps[row] * (inside_s - self._t_s[row])
+        passes, rest = np.divmod(sent_bits + n_bits[later], total_bits)
+        last = np.searchsorted(way.flat_bits, way.offset_bits[lane_trace] + rest, side="right") - 1
+        last = np.clip(last, self._first[lane_trace], self._last[lane_trace])
+        end_s = self._t_s[last] + (rest - way.before_bits[last]) / way.rate_bps[last]
+        carried_s[later] = passes * self.end_s[lane_trace] + end_s - inside_s
+        return carried_s
 
 
 def _carried(columns: Sequence[tuple[LinkTrace, FloatArray]]) -> _Carried:
