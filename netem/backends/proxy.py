@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, ClassVar, TypeVar
 
@@ -52,7 +53,7 @@ class ProxyBackend:
     def __init__(self, layout: LoopbackLayout) -> None:
         self._layout = layout
         self._process: subprocess.Popen[bytes] | None = None
-        self._stderr: IO[bytes] | None = None
+        self._said: IO[bytes] | None = None
 
     @classmethod
     def probe(cls) -> Capability:
@@ -91,12 +92,12 @@ class ProxyBackend:
 
     def start(self) -> None:
         """Start the process."""
-        self._stderr = tempfile.TemporaryFile()
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 (close() closes it)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "netem.proxying", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=self._stderr,
+            stderr=self._said,
             cwd=_ROOT,
             start_new_session=True,  # Ctrl-C reaches the whole foreground group
         )
@@ -135,10 +136,12 @@ class ProxyBackend:
         if process is not None:
             process.terminate()
             process.wait()
-            for pipe in (process.stdin, process.stdout):
-                _close(pipe)
-        _close(self._stderr)
-        self._stderr = None
+            for pipe in filter(None, (process.stdin, process.stdout)):
+                with suppress(OSError):  # what a dead process never read cannot be flushed
+                    pipe.close()
+        if self._said is not None:
+            self._said.close()
+            self._said = None
 
     def _ask(self, order: Order, expected: type[_AnswerT]) -> _AnswerT:
         process = self._process
@@ -167,9 +170,9 @@ class ProxyBackend:
 
     def _last_words(self, process: subprocess.Popen[bytes]) -> str:
         said = ""
-        if self._stderr is not None:
-            self._stderr.seek(0)
-            said = self._stderr.read()[-2000:].decode(errors="replace").strip()
+        if self._said is not None:
+            self._said.seek(0)
+            said = self._said.read()[-2000:].decode(errors="replace").strip()
         return f"exit code {process.wait()}" + (f": {said}" if said else "")
 
 
@@ -188,12 +191,3 @@ def _stats(count: LaneCount) -> DirectionStats:
         backlog_packets=count.held_pieces,
         backlog_bytes=count.held_bytes,
     )
-
-
-def _close(file: IO[bytes] | None) -> None:
-    """Close a file, what could not be written in it notwithstanding."""
-    if file is not None:
-        try:
-            file.close()
-        except OSError:
-            return  # the pipe of a process that has died

@@ -24,7 +24,7 @@ class Settings(msgspec.Struct, frozen=True, tag=True):
 
 
 class Forward(msgspec.Struct, frozen=True, tag=True):
-    """Open a port towards that port of the edge, or name the one that is open; answer: Forwarded."""
+    """Open a port towards that port of the edge, or find the open one; answer: Forwarded."""
 
     port: int
 
