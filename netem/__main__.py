@@ -12,6 +12,7 @@ from netem import unprivileged
 from netem.commands.doctor import Doctor
 from netem.commands.ending import unwind_on_sigterm
 from netem.commands.measure import Measure
+from netem.commands.play import Play
 from netem.commands.probe import Probe
 from netem.commands.profiles import Profiles
 from netem.commands.respond import Respond
@@ -23,6 +24,7 @@ Command = (
     | Annotated[Profiles, tyro.conf.subcommand("profiles")]
     | Annotated[Measure, tyro.conf.subcommand("measure")]
     | Annotated[Up, tyro.conf.subcommand("up")]
+    | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Respond, tyro.conf.subcommand("respond")]
     | Annotated[Probe, tyro.conf.subcommand("probe")]
 )
@@ -34,7 +36,7 @@ jitter, loss, queue. Ask doctor what this machine can do, choose among profiles,
     python -m netem up lte -- bash
 
 Every command has a --help with examples."""
-WITH_A_COMMAND = ("up",)
+WITH_A_COMMAND = ("up", "play")
 """Commands that take a program to run, behind ``--``."""
 
 
@@ -55,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None and getattr(command, "backend", "proxy") != "proxy":
         unprivileged.enter()  # refused, it goes on, and each backend says what it lacks
     try:
-        return command.run(behind) if isinstance(command, Up) else command.run()
+        return command.run(behind) if isinstance(command, Up | Play) else command.run()
     except OffloadError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

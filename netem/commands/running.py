@@ -68,15 +68,15 @@ def opened(profile: LinkProfile, options: LinkOptions) -> Iterator[Link]:
             congestion_control.set_on_routes((link.device, link.edge), algorithm)
         elif link.carries_packets:
             algorithm = f"{congestion_control.default()}, the default"
-        _say(link.reason)
+        say(link.reason)
         if (uid := unprivileged.outer_uid()) is not None:
-            _say(f"uid {uid} is root here, in a user namespace of its own, and nowhere else")
-        _say(f"{profile.name}: up {_described(profile.uplink)}")
-        _say(f"{profile.name}: down {_described(profile.downlink)}; TCP uses {algorithm}")
+            say(f"uid {uid} is root here, in a user namespace of its own, and nowhere else")
+        say(f"{profile.name}: up {_described(profile.uplink)}")
+        say(f"{profile.name}: down {_described(profile.downlink)}; TCP uses {algorithm}")
         for limit in link.limits:
-            _say(f"not carried out here: {limit}")
+            say(f"not carried out here: {limit}")
         yield link
-        _say(counted(link))
+        say(counted(link))
 
 
 def run_on_device(link: Link, command: Sequence[str], options: LinkOptions) -> int:
@@ -122,7 +122,7 @@ def run_on_device(link: Link, command: Sequence[str], options: LinkOptions) -> i
     except FileNotFoundError as error:
         raise ConfigError(str(error)) from error
     if edge_process is not None and edge_process.poll() is not None:
-        _say(f"the edge command had ended by itself, with exit code {edge_process.returncode}")
+        say(f"the edge command had ended by itself, with exit code {edge_process.returncode}")
     return code if code >= 0 else 128 - code
 
 
@@ -232,5 +232,6 @@ def _terminal_interrupts_left_to_the_command() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """One line to standard error, where the command's own output is not."""
     print(f"netem: {text}", file=sys.stderr, flush=True)
