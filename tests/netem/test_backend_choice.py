@@ -21,7 +21,7 @@ from offload.link_profiles import get_profile
 
 
 def test_order_prefers_the_kernel_itself() -> None:
-    assert [backend.name for backend in BACKENDS] == ["tc", "uml", "tun"]
+    assert [backend.name for backend in BACKENDS] == ["tc", "uml", "tun", "proxy"]
 
 
 def test_tc_probe_tells_the_truth() -> None:
