@@ -67,13 +67,13 @@ def measure_profile(
         report: called with each step's name.
     """
     link.apply(profile)
-    _settle(link)
+    settle(link)
     up, down = profile.uplink, profile.downlink
     rtt_set_s = up.delay_s + down.delay_s
     jitter_set_s = math.hypot(up.jitter_s, down.jitter_s)
     with (
         ProbeResponder(link.edge.address, endpoint=link.edge) as responder,
-        LinkProber(*responder.address, endpoint=link.device, smoothing=0.5) as prober,
+        LinkProber(*responder.address, endpoint=link.device) as prober,
     ):
         report("delay")
         # Apart by 5 sigma of one direction, so that no packet is held up by the one before.
@@ -90,13 +90,13 @@ def measure_profile(
         pings_per_s = min(1000.0, 0.6 * slowest_bps / _PING_FRAME_BITS)
         pings = round(pings_per_s * seconds)
         loss = prober.echoes(pings, 1 / pings_per_s, timeout_s=2.0)
-    _settle(link)
+    settle(link)
     report("uplink goodput")
     start_up_s = 1.0 + 10 * rtt_set_s
     # Data behind a lost packet arrives all at once: the window must dwarf such a hold-up.
     seconds = max(seconds, 60 * rtt_set_s)
     uplink = tcp_goodput(link.device, link.edge, seconds=seconds, start_up_s=start_up_s)
-    _settle(link)
+    settle(link)
     report("downlink goodput")
     downlink = tcp_goodput(link.edge, link.device, seconds=seconds, start_up_s=start_up_s)
     return Measured(
@@ -124,7 +124,7 @@ def measure_profile(
     )
 
 
-def _settle(link: Link, patience_s: float = 10.0) -> None:
+def settle(link: Link, patience_s: float = 10.0) -> None:
     """Wait until nothing of an earlier transfer is left in the queues, which a change keeps."""
     deadline = time.monotonic() + patience_s
     while time.monotonic() < deadline:

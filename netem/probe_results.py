@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +14,24 @@ class ProbeCost:
     uplink_bytes: int = 0
     downlink_bytes: int = 0
     measurements: int = 0
+
+
+class PingGap(NamedTuple):
+    """What became of the pings since the answered one before, with the one answered now.
+
+    Attributes:
+        uplink_sent: pings sent.
+        uplink_lost: those that did not reach the edge.
+        downlink_sent: answers the edge sent.
+        downlink_lost: those that did not come back.
+        late: an answer that was overtaken, and counted as lost before; the counts are 0.
+    """
+
+    uplink_sent: int
+    uplink_lost: int
+    downlink_sent: int
+    downlink_lost: int
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,45 +9,44 @@ held it, and both ends use the kernel's receive times, so busy processors do not
 Rates come from trains of packets sent back to back and timed at their receiver, just long enough
 for the rate found (a dozen packets at 0.3 Mbit/s, some hundreds at 200). Rates count whole Ethernet
 frames, as a link's queue does.
+
+With ``budget_share`` a thread keeps the estimate fresh at that share of the link's rate: a ping or
+two a second, and a train for a direction whose rate nothing has shown for half a minute.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
-import select
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from types import TracebackType
 
-from netem.dispersion import train_rate_bps
+from netem.estimator import LinkEstimate, LinkTracker
 from netem.namespaces import Endpoint
+from netem.ping_run import PingRun
+from netem.probe_exchange import ProbeExchange
+from netem.probe_idle import IdleProbing
 from netem.probe_results import Echoes, ProbeCost
-from netem.probe_socket import open_probe_socket, receive
-from netem.probe_wire import (
-    HEADERS_BYTES,
-    MAX_TRAIN_PACKETS,
-    NO_COOKIE,
-    TRAIN_BYTES,
-    Kind,
-    Message,
-    decode,
-    encode,
-)
+from netem.probe_trains import find_rate
 from netem.responder import ProbeResponder
 from offload.errors import ConfigError
 from offload.types import LinkState
 
 __all__ = ["Echoes", "LinkProber", "ProbeCost", "ProbeResponder"]
 
-MIN_TRAIN_PACKETS = 10
-MAX_TRAINS = 3
-ASK_AGAIN_S = 0.05
-GREETING_S = 2.0
 UNKNOWN_RATE_BPS = 1e3
 """Reported for a direction that was never measured, because no train has come through."""
-_FRAME_BITS = 8 * (TRAIN_BYTES + HEADERS_BYTES)
+MOST_PINGS = 60
+RTT_ERROR = 0.05
+LEAST_RTT_ERROR_S = 1e-4
+"""A measurement goes on pinging until the RTT's standard error is this share of it, or this."""
+_PINGING_SHARE = 0.4
+"""Of a measurement's time, that further pings may take."""
+_GREETING_S = 2.0
+_FIRST_SPACING_S = 0.02
 
 
 class LinkProber:
@@ -58,11 +57,12 @@ class LinkProber:
     Args:
         edge_address: address of the :class:`ProbeResponder`.
         port: its UDP port.
-        probe_interval_s: measure this often in a thread, from :meth:`start` on; None: only when
-            :meth:`measure` is called (or :meth:`state` for the first time).
-        smoothing: weight of the newest measurement in the estimate, above 0 up to 1.
-        pings: echoes a measurement.
+        budget_share: share of each direction's rate that probing in the background may cost, from
+            :meth:`start` on; None: probe only when :meth:`measure` is called (or :meth:`state`
+            for the first time).
+        pings: least echoes a measurement.
         endpoint: namespace to open the socket in; None: the caller's.
+        tracker: where samples flow into; None: one of its own.
 
     Raises:
         ConfigError: a value out of range.
@@ -73,92 +73,102 @@ class LinkProber:
         edge_address: str,
         port: int,
         *,
-        probe_interval_s: float | None = None,
-        smoothing: float = 0.5,
+        budget_share: float | None = None,
         pings: int = 12,
         endpoint: Endpoint | None = None,
+        tracker: LinkTracker | None = None,
     ) -> None:
-        if not 0.0 < smoothing <= 1.0:
-            raise ConfigError(f"smoothing is {smoothing!r}; it must be above 0, up to 1")
-        if pings < 2:
-            raise ConfigError(f"pings is {pings!r}; a jitter needs at least 2")
-        if probe_interval_s is not None and not probe_interval_s > 0:
-            raise ConfigError(f"probe_interval_s is {probe_interval_s!r}; it must be above 0")
-        self._interval_s = probe_interval_s
-        self._smoothing = smoothing
+        if not 2 <= pings <= MOST_PINGS:
+            raise ConfigError(
+                f"pings is {pings!r}; it must be 2, which a jitter needs, to {MOST_PINGS}"
+            )
+        if budget_share is not None and not 0.0 < budget_share <= 1.0:
+            raise ConfigError(f"budget_share is {budget_share!r}; it must be above 0, up to 1")
+        self._tracker = tracker or LinkTracker()
+        self._exchange = ProbeExchange(edge_address, port, endpoint, self._tracker.saw_ping)
+        self._idle = (
+            None
+            if budget_share is None
+            else IdleProbing(self._exchange, self._tracker, budget_share)
+        )
         self._pings = pings
-        if endpoint is None:
-            self._socket = open_probe_socket("0.0.0.0", 0)
-        else:
-            self._socket = endpoint.call(open_probe_socket, "0.0.0.0", 0)
-        self._peer = (edge_address, port)
-        self._session = os.urandom(8)
-        self._cookie = NO_COOKIE
-        self._group = 0
-        self._cost = ProbeCost()
-        self._spacing_s = 0.02
-        self._estimate: LinkState | None = None
-        self._measured_at = 0.0
+        self._waited_s = 0.0
+        self._measurements = 0
         self._measuring = threading.Lock()
-        self._state_lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     @property
     def cost(self) -> ProbeCost:
         """What probing has cost so far."""
-        return self._cost
+        return replace(self._exchange.cost, measurements=self._measurements)
+
+    def estimate(self) -> LinkEstimate:
+        """Every quantity with its own error and age; NaN for what was never measured."""
+        return self._tracker.estimate()
 
     def state(self) -> LinkState:
-        """The smoothed estimate, with its age; measures first where there is none yet."""
-        with self._state_lock:
-            estimate, measured_at = self._estimate, self._measured_at
-        if estimate is None:
+        """The newest estimate, with its age; measures first where there is none yet."""
+        found = self.estimate()
+        if math.isnan(found.rtt.value) and found.silent_s is None:
             self.measure()
-            return self.state()
-        return replace(estimate, age_s=time.monotonic() - measured_at)
+        return self._state()
 
     def measure(self, timeout_s: float = 4.0) -> LinkState:
         """Probe the link now; returns this measurement alone, and folds it into the estimate.
 
-        Takes ``pings`` at a quarter of the RTT each, a few round trips and a train or two each way:
-        0.3 s on Wi-Fi, 1 s at an RTT of 100 ms; never much more than ``timeout_s``. On a dead link
-        loss is 1, and RTT and rates are what was known before (or the time waited, and 1 kbit/s).
+        Takes ``pings`` or more, spaced so that jitter does not make them hold each other up, a few
+        round trips and a train or two each way: 0.3 s on Wi-Fi, 1.5 s at an RTT of 100 ms; never
+        much more than ``timeout_s``. On a dead link loss is 1, and RTT and rates are what was known
+        before (or the time waited, and 1 kbit/s).
         """
         with self._measuring:
-            deadline = time.monotonic() + timeout_s
-            measured = self._measure(deadline, timeout_s)
-            with self._state_lock:
-                self._estimate = self._fold(measured)
-                self._measured_at = time.monotonic()
-            self._cost = replace(self._cost, measurements=self._cost.measurements + 1)
-            return measured
+            self._interrupt()
+            self._waited_s = timeout_s
+            self._measurements += 1
+            return self._measure(time.monotonic() + timeout_s, timeout_s)
 
     def echoes(self, count: int, spacing_s: float, timeout_s: float = 1.0) -> Echoes:
         """Ping ``count`` times, ``spacing_s`` apart, and wait ``timeout_s`` for the last answers.
 
-        For loss in each direction by itself, over as many packets as it takes.
+        For loss in each direction by itself, over as many packets as it takes. Their round-trip
+        times enter the estimate as well.
         """
         with self._measuring:
-            if not self._greet(time.monotonic() + timeout_s + GREETING_S):
+            self._interrupt()
+            if not self._greet(time.monotonic() + timeout_s + _GREETING_S):
                 return Echoes(count, (), 1.0, 1.0)
-            return self._echo(count, spacing_s, time.monotonic() + count * spacing_s + timeout_s)
+            run = self._exchange.echo(
+                lambda run: run.sent < count, lambda run: spacing_s, timeout_s
+            )
+            self._count_unanswered(run)
+            return run.echoes()
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """No probes meanwhile: they would take the queue of one's own transfer for the link's RTT.
+
+        Waits for a probe under way.
+        """
+        with self._measuring:
+            yield
 
     def start(self) -> LinkProber:
-        """Measure every ``probe_interval_s`` in a thread, if that was given."""
-        if self._interval_s is not None and self._thread is None:
-            self._thread = threading.Thread(target=self._keep_measuring, name="link prober")
-            self._thread.daemon = True
+        """Probe in a thread from now on, if a budget was given."""
+        if self._idle is not None and self._thread is None:
+            self._thread = threading.Thread(
+                target=self._keep_probing, args=(self._idle,), name="link prober", daemon=True
+            )
             self._thread.start()
         return self
 
     def close(self) -> None:
-        """Stop measuring and close the socket. Idempotent."""
+        """Stop probing and close the socket. Idempotent."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
-        self._socket.close()
+        self._exchange.close()
 
     def __enter__(self) -> LinkProber:
         return self.start()
@@ -171,201 +181,101 @@ class LinkProber:
     ) -> None:
         self.close()
 
-    def _keep_measuring(self) -> None:
-        interval_s = self._interval_s or 0.0
-        while not self._stop.is_set():
-            started = time.monotonic()
+    def _keep_probing(self, idle: IdleProbing) -> None:
+        if self._measurements == 0:
             self.measure()
-            self._stop.wait(max(0.0, started + interval_s - time.monotonic()))
+        while not self._stop.is_set():
+            with self._measuring:
+                pause_s = idle.step()
+            self._stop.wait(pause_s)
+
+    def _state(self) -> LinkState:
+        """What is known, with what stands for the unknown."""
+        found = self._tracker.state()
+        return LinkState(
+            rtt_s=self._waited_s if math.isnan(found.rtt_s) else found.rtt_s,
+            jitter_s=0.0 if math.isnan(found.jitter_s) else found.jitter_s,
+            loss=found.loss,
+            uplink_bps=UNKNOWN_RATE_BPS if math.isnan(found.uplink_bps) else found.uplink_bps,
+            downlink_bps=UNKNOWN_RATE_BPS if math.isnan(found.downlink_bps) else found.downlink_bps,
+            age_s=found.age_s,
+        )
 
     def _measure(self, deadline: float, timeout_s: float) -> LinkState:
-        known = self._estimate
-        silent = LinkState(
-            rtt_s=timeout_s if known is None else known.rtt_s,
-            jitter_s=0.0 if known is None else known.jitter_s,
-            loss=1.0,
-            uplink_bps=UNKNOWN_RATE_BPS if known is None else known.uplink_bps,
-            downlink_bps=UNKNOWN_RATE_BPS if known is None else known.downlink_bps,
-        )
         if not self._greet(min(deadline, time.monotonic() + timeout_s / 2)):
-            return silent
-        patience_s = 0.5 if known is None else 0.2 + known.rtt_s + 4 * known.jitter_s
-        last_ping = self._pings * self._spacing_s
-        echoes = self._echo(
-            self._pings, self._spacing_s, min(deadline, time.monotonic() + last_ping + patience_s)
-        )
-        if not echoes.rtts_s:
-            self._cookie = NO_COOKIE  # perhaps the responder was started anew: greet it again
-            return silent
-        rtt_s = echoes.rtt_s
-        jitter_s = silent.jitter_s if math.isnan(echoes.jitter_s) else echoes.jitter_s
-        self._space(rtt_s, jitter_s)
-        # Long enough for jitter before the queue to even out, short enough not to overflow it.
-        train_s = min(0.25, max(0.03, 4.5 * jitter_s))
-        idle_s = 2 * jitter_s + 0.03
+            return self._silent()
+        known = self._tracker.estimate()
+        run = self._pings_enough(time.monotonic() + _PINGING_SHARE * timeout_s)
+        if not run.rtts_s:
+            self._exchange.forget()  # perhaps the responder was started anew
+            return self._silent()
+        self._count_unanswered(run)
+        echoes = run.echoes()
+        before = self._state()
+        jitter_s = before.jitter_s if math.isnan(echoes.jitter_s) else echoes.jitter_s
         rates = []
-        for rate_of, before in (
-            (self._uplink_train, silent.uplink_bps),
-            (self._downlink_train, silent.downlink_bps),
-        ):
-            first_bps = before if known is not None else 0.0
-            rate_bps, packets = 0.0, 0
-            for _ in range(MAX_TRAINS):
-                needed = _train_packets(rate_bps or first_bps, train_s)
-                if packets >= needed or time.monotonic() >= deadline:
-                    break
-                # A little more than needed, so that a rate found somewhat higher is fine too.
-                tried = min(MAX_TRAIN_PACKETS, needed + needed // 4)
-                found_bps = rate_of(tried, deadline, idle_s)
-                if found_bps > 0.0:
-                    rate_bps, packets = found_bps, tried
-            rates.append(rate_bps or before)
-        return LinkState(rtt_s, jitter_s, echoes.one_way_loss, rates[0], rates[1])
-
-    def _fold(self, new: LinkState) -> LinkState:
-        old, weight = self._estimate, self._smoothing
-        if old is None:
-            return new
-
-        def mix(before: float, now: float) -> float:
-            return (1.0 - weight) * before + weight * now
-
+        for uplink, rate in ((True, known.uplink), (False, known.downlink)):
+            first_bps = 0.0 if math.isnan(rate.value) else rate.value
+            rates.append(
+                find_rate(
+                    self._exchange, self._tracker, first_bps, deadline, jitter_s, uplink=uplink
+                )
+            )
         return LinkState(
-            rtt_s=mix(old.rtt_s, new.rtt_s),
-            jitter_s=mix(old.jitter_s, new.jitter_s),
-            # A dozen pings say little about a small loss, and all about a dead link.
-            loss=new.loss
-            if new.loss == 1.0
-            else (1 - weight / 4) * old.loss + weight / 4 * new.loss,
-            uplink_bps=mix(old.uplink_bps, new.uplink_bps),
-            downlink_bps=mix(old.downlink_bps, new.downlink_bps),
+            rtt_s=echoes.rtt_s,
+            jitter_s=jitter_s,
+            loss=echoes.one_way_loss,
+            uplink_bps=rates[0] or before.uplink_bps,
+            downlink_bps=rates[1] or before.downlink_bps,
         )
+
+    def _pings_enough(self, until: float) -> PingRun:
+        """The least number of pings, and more until RTT is known well enough or time is over."""
+
+        def more(run: PingRun) -> bool:
+            if run.sent < self._pings:
+                return True
+            found = self._tracker.estimate().rtt
+            is_enough = found.sd <= max(RTT_ERROR * found.value, LEAST_RTT_ERROR_S)
+            return (
+                not is_enough
+                and bool(run.rtts_s)
+                and run.sent < MOST_PINGS
+                and time.monotonic() < until
+            )
+
+        def spacing_s(run: PingRun) -> float:
+            found = self._tracker.estimate()
+            return ping_spacing_s(found.rtt.value, found.jitter.value)
+
+        found = self._tracker.estimate()
+        known_s = found.rtt.value + 4 * found.jitter.value
+        return self._exchange.echo(more, spacing_s, 0.5 if math.isnan(known_s) else 0.2 + known_s)
+
+    def _count_unanswered(self, run: PingRun) -> None:
+        """The last pings of a run that is over: no later answer says which way they were lost."""
+        if run.rtts_s:
+            self._tracker.saw_unanswered(run.unanswered)
+
+    def _interrupt(self) -> None:
+        if self._idle is not None:
+            self._idle.interrupt()
 
     def _greet(self, deadline: float) -> bool:
-        """Get a cookie for our address; False where nobody answered."""
-        if self._cookie == NO_COOKIE:
-            asked = time.monotonic()
-            found = self._ask(Message(Kind.HELLO, self._session), Kind.COOKIE, deadline)
-            if found is not None:
-                self._cookie = found[0].cookie
-                self._space(time.monotonic() - asked, 0.0)
-        return self._cookie != NO_COOKIE
+        return self._exchange.is_known or self._exchange.greet(deadline) is not None
 
-    def _space(self, rtt_s: float, jitter_s: float) -> None:
-        """Space pings apart: nearer together than their jitter, they would hold each other up."""
-        self._spacing_s = min(0.06, max(0.01, 0.25 * rtt_s, 0.9 * jitter_s))
-
-    def _echo(self, count: int, spacing_s: float, deadline: float) -> Echoes:
-        self._group += 1
-        sent_ns: dict[int, int] = {}
-        rtts_s: dict[int, float] = {}
-        last_index, reached_edge = -1, 0
-        started = time.monotonic()
-        while time.monotonic() < deadline and (len(rtts_s) < count or len(sent_ns) < count):
-            due = started + len(sent_ns) * spacing_s
-            if len(sent_ns) < count and time.monotonic() >= due:
-                index = len(sent_ns)
-                ping = Message(Kind.PING, self._session, self._cookie, self._group, index, count)
-                sent_ns[index] = time.time_ns()
-                self._send(ping)
-                continue
-            found = self._receive(min(deadline, due) if len(sent_ns) < count else deadline)
-            if found is None:
-                continue
-            pong, arrived_ns = found
-            ours = pong.kind is Kind.PONG and pong.group == self._group and pong.index in sent_ns
-            if not ours or pong.index in rtts_s:
-                continue
-            rtt_ns = arrived_ns - sent_ns[pong.index] - pong.nanoseconds
-            rtts_s[pong.index] = max(0, rtt_ns) / 1e9
-            if pong.index > last_index:
-                last_index, reached_edge = pong.index, min(pong.count, pong.index + 1)
-        sent = len(sent_ns)
-        if not rtts_s:
-            return Echoes(max(1, sent), (), 1.0, 1.0)
-        return Echoes(
-            sent=sent,
-            rtts_s=tuple(rtts_s.values()),
-            uplink_loss=1.0 - reached_edge / (last_index + 1),
-            downlink_loss=max(0.0, 1.0 - len(rtts_s) / reached_edge),
-        )
-
-    def _uplink_train(self, packets: int, deadline: float, idle_s: float) -> float:
-        self._group += 1
-        group = self._group
-        train = [
-            encode(Message(Kind.UPLINK_TRAIN, self._session, self._cookie, group, index, packets))
-            for index in range(packets)
-        ]
-        for data in train:
-            self._send_bytes(data)
-        # Asked right behind the train, in the same queue: it arrives when the train has.
-        request = Message(Kind.REPORT_REQUEST, self._session, self._cookie, group)
-        found = self._ask(request, Kind.REPORT, deadline)
-        return 0.0 if found is None else found[0].rate_bps
-
-    def _downlink_train(self, packets: int, deadline: float, idle_s: float) -> float:
-        self._group += 1
-        group = self._group
-        request = Message(Kind.TRAIN_REQUEST, self._session, self._cookie, group, 0, packets)
-        found = self._ask(request, Kind.DOWNLINK_TRAIN, deadline)
-        arrivals_ns: list[int] = []
-        while found is not None:
-            packet, arrived_ns = found
-            if packet.kind is Kind.DOWNLINK_TRAIN and packet.group == group:
-                arrivals_ns.append(arrived_ns)
-                if packet.index + 1 == packet.count:
-                    break
-            # The last packet may be lost: wait no longer than any gap seen so far explains.
-            gap_s = (arrivals_ns[-1] - arrivals_ns[0]) / 1e9 / max(1, len(arrivals_ns) - 1)
-            until = min(deadline, time.monotonic() + max(idle_s, 4 * gap_s))
-            found = self._receive(until)
-        return train_rate_bps(arrivals_ns, TRAIN_BYTES + HEADERS_BYTES)
-
-    def _ask(self, request: Message, wanted: Kind, deadline: float) -> tuple[Message, int] | None:
-        """Ask until the first answer to this group; the responder answers repeats but once.
-
-        Every 50 ms: where loss comes in bursts counted in packets, a patient asker who sends one
-        packet at a time would stay within the burst.
-        """
-        while time.monotonic() < deadline:
-            self._send(request)
-            until = min(deadline, time.monotonic() + ASK_AGAIN_S)
-            while (found := self._receive(until)) is not None:
-                if found[0].kind is wanted and found[0].group == request.group:
-                    return found
-        return None
-
-    def _send(self, message: Message) -> None:
-        self._send_bytes(encode(message))
-
-    def _send_bytes(self, data: bytes) -> None:
-        try:
-            self._socket.sendto(data, self._peer)
-        except OSError:
-            return  # no way to the edge for now: that is loss, not an error of the caller's
-        self._cost = replace(
-            self._cost, uplink_bytes=self._cost.uplink_bytes + len(data) + HEADERS_BYTES
-        )
-
-    def _receive(self, until: float) -> tuple[Message, int] | None:
-        """The next message of ours and its arrival time; None: none came in time."""
-        while True:
-            left_s = until - time.monotonic()
-            if not select.select([self._socket], [], [], max(0.0, left_s))[0]:
-                return None
-            data, arrived_ns, sender = receive(self._socket)
-            message = decode(data)
-            if sender != self._peer or message is None or message.session != self._session:
-                continue
-            self._cost = replace(
-                self._cost, downlink_bytes=self._cost.downlink_bytes + len(data) + HEADERS_BYTES
-            )
-            return message, arrived_ns
+    def _silent(self) -> LinkState:
+        self._tracker.saw_silence()
+        return self._state()
 
 
-def _train_packets(rate_bps: float, train_s: float) -> int:
-    """Packets that keep a bottleneck of that rate busy for ``train_s``; the least for rate 0."""
-    return min(
-        MAX_TRAIN_PACKETS, max(MIN_TRAIN_PACKETS, math.ceil(rate_bps * train_s / _FRAME_BITS))
-    )
+def ping_spacing_s(rtt_s: float, jitter_s: float) -> float:
+    """Time between the pings of a measurement; NaN: not known.
+
+    A link that keeps packets in order holds up one that would overtake. At 1.5 times the jitter of
+    the round trip, 2.1 times that of one direction, the mean of each direction is high by 5 % of
+    its jitter; at 0.9 times by 16 %.
+    """
+    if math.isnan(rtt_s) or math.isnan(jitter_s):
+        return _FIRST_SPACING_S
+    return min(0.15, max(0.01, 0.25 * min(rtt_s, 0.24), 1.5 * jitter_s))

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from netem.probe_results import Echoes
 from netem.probe_wire import Kind, Message, decode, encode
 from netem.probes import LinkProber, ProbeResponder
 from offload.errors import ConfigError
@@ -119,16 +118,6 @@ def test_loopback_is_near_and_lossless(responder: ProbeResponder) -> None:
         assert cost.measurements == 1
 
 
-def test_the_loss_of_a_link_is_that_of_one_direction(
-    responder: ProbeResponder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The link model takes it for one transfer's; a ping is lost on either of two ways."""
-    answered = Echoes(100, (0.01,) * 81, uplink_loss=0.1, downlink_loss=0.1)
-    with LinkProber(*responder.address) as prober:
-        monkeypatch.setattr(prober, "_echo", lambda *arguments: answered)
-        assert prober.measure().loss == pytest.approx(0.1)  # 0.9 x 0.9 = 0.81
-
-
 def test_dead_edge_is_loss_one_within_the_time_given() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unanswering:
         unanswering.bind(("127.0.0.1", 0))
@@ -143,7 +132,8 @@ def test_edge_that_dies_keeps_what_was_known_and_is_found_again() -> None:
     responder = ProbeResponder("127.0.0.1").start()
     port = responder.address[1]
     with LinkProber("127.0.0.1", port) as prober:
-        alive = prober.measure()
+        prober.measure()
+        alive = prober.state()
         responder.close()
         dead = prober.measure(timeout_s=1.0)
         assert dead.loss == 1.0
@@ -153,30 +143,43 @@ def test_edge_that_dies_keeps_what_was_known_and_is_found_again() -> None:
             assert prober.measure().loss == 0.0
 
 
-def test_estimate_ages_and_is_smoothed(responder: ProbeResponder) -> None:
-    with LinkProber(*responder.address, smoothing=0.25) as prober:
-        first = prober.measure()
-        second = prober.measure()
+def test_estimate_ages_and_joins_measurements(responder: ProbeResponder) -> None:
+    with LinkProber(*responder.address, pings=60) as prober:  # as many as there may be
+        prober.measure()
+        once = prober.estimate()
+        prober.measure()
+        twice = prober.estimate()
+        assert once.uplink_loss.samples == pytest.approx(60, rel=0.02)
+        assert twice.uplink_loss.samples == pytest.approx(120, rel=0.02)
         state = prober.state()
-        assert state.rtt_s == pytest.approx(0.75 * first.rtt_s + 0.25 * second.rtt_s)
-        assert state.uplink_bps == pytest.approx(0.75 * first.uplink_bps + 0.25 * second.uplink_bps)
         time.sleep(0.05)
         assert prober.state().age_s >= state.age_s + 0.05
 
 
-def test_thread_measures_on_its_own_and_ends(responder: ProbeResponder) -> None:
+def test_thread_keeps_the_estimate_fresh_within_its_budget_and_ends(
+    responder: ProbeResponder,
+) -> None:
     threads = threading.active_count()
-    with LinkProber(*responder.address, probe_interval_s=0.2) as prober:
+    with LinkProber(*responder.address, budget_share=0.01) as prober:
         deadline = time.monotonic() + 10
-        while prober.cost.measurements < 3 and time.monotonic() < deadline:
+        while prober.cost.measurements < 1 and time.monotonic() < deadline:
             time.sleep(0.05)
-        assert prober.cost.measurements >= 3
-        assert prober.state().age_s < 2.0
+        with prober.hold():
+            first = prober.cost
+            pings = prober.estimate().uplink_loss.samples
+        time.sleep(2.2)
+        # A ping every half second at most, and no train: the rates are fresh.
+        assert 1 <= round(prober.estimate().uplink_loss.samples - pings) <= 6
+        assert prober.cost.uplink_bytes - first.uplink_bytes <= 6 * 106
+        with prober.hold():
+            held = prober.cost
+            time.sleep(1.1)
+            assert prober.cost == held
     assert threading.active_count() == threads
 
 
 @pytest.mark.parametrize(
-    "options", [{"smoothing": 0.0}, {"smoothing": 1.1}, {"pings": 1}, {"probe_interval_s": 0.0}]
+    "options", [{"pings": 1}, {"pings": 61}, {"budget_share": 0.0}, {"budget_share": 1.1}]
 )
 def test_bad_options_are_refused(options: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(options))):

@@ -1,0 +1,60 @@
+"""The rate of a link from a transfer that happened anyway."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from offload.link_model import transfer_s
+from offload.types import LinkState
+
+LEAST_SENSITIVITY = 0.5
+"""Transfers whose time depends on the rate less than this say too little of it."""
+MODEL_SD = 0.2
+"""Standard deviation of ln(seconds measured / seconds the transfer model says)."""
+_RATES_BPS = np.geomspace(1e4, 1e9, 400)
+
+
+class RateSample(NamedTuple):
+    """A rate and the standard deviation of its logarithm."""
+
+    rate_bps: float
+    sd: float
+
+
+def rate_of_transfer(
+    n_bytes: int, seconds: float, link: LinkState, congestion_control: str
+) -> RateSample | None:
+    """The rate at which the transfer model of :mod:`offload.link_model` takes ``seconds``.
+
+    So slow start, the way there and recovery from loss are taken off as the model has them. An
+    error of the model, or a jitter, is an error of the rate divided by the sensitivity
+    -d ln(seconds) / d ln(rate): 1 for a long transfer, 0 where only the RTT matters.
+
+    Args:
+        n_bytes: size of the message.
+        seconds: from its first byte sent to its last byte received.
+        link: what is known of RTT, jitter and loss; its rates are not looked at.
+        congestion_control: the sender's.
+
+    Returns:
+        None where the rate hardly shows in the time: a short message, or a congestion control
+        that loss keeps below the rate.
+    """
+    modelled_s = np.asarray(
+        transfer_s(float(n_bytes), _RATES_BPS, link.rtt_s, link.loss, congestion_control)
+    )
+    modelled_s = np.minimum.accumulate(modelled_s)  # rounds of slow start are whole numbers
+    if not modelled_s[-1] < seconds < modelled_s[0]:
+        return None
+    logs, log_s = np.log(_RATES_BPS), np.log(modelled_s)
+    found = float(np.interp(-math.log(seconds), -log_s, logs))
+    # Over half an octave each way, for the same reason.
+    around = np.interp([found - 0.35, found + 0.35], logs, log_s)
+    sensitivity = float(around[0] - around[1]) / 0.7
+    if sensitivity < LEAST_SENSITIVITY:
+        return None
+    error = math.hypot(MODEL_SD, float(link.jitter_s) / seconds)
+    return RateSample(math.exp(found), error / sensitivity)
