@@ -18,13 +18,20 @@ _SYSCTLS = Path("/proc/sys/net/ipv4")
 
 
 def available() -> tuple[str, ...]:
-    """The algorithms this kernel has loaded, as it names them."""
-    return tuple((_SYSCTLS / "tcp_available_congestion_control").read_text().split())
+    """The algorithms this kernel has loaded, as it names them; none where it is not Linux."""
+    names = _SYSCTLS / "tcp_available_congestion_control"
+    return tuple(names.read_text().split()) if names.exists() else ()
 
 
 def default() -> str:
     """What a socket gets where neither it nor its route says; a namespace starts with it too."""
     return (_SYSCTLS / "tcp_congestion_control").read_text().strip()
+
+
+def check_available(algorithm: str) -> None:
+    """Raises UnknownNameError where the kernel has no such algorithm."""
+    if algorithm not in available():
+        raise UnknownNameError("congestion control", algorithm, available())
 
 
 def set_on_routes(ends: Iterable[Endpoint], algorithm: str) -> None:
@@ -39,8 +46,7 @@ def set_on_routes(ends: Iterable[Endpoint], algorithm: str) -> None:
         VerifyError: a route read back without it.
         BackendError: the link is closed.
     """
-    if algorithm not in available():
-        raise UnknownNameError("congestion control", algorithm, available())
+    check_available(algorithm)
     for end in ends:
         for route in _routed(end):
             where = [route["dst"], "via", route["gateway"], "dev", route["dev"]]

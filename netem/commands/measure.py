@@ -19,13 +19,13 @@ class Measure:
 
     Pings for delay, jitter and loss, packet trains for the rate, then TCP in each direction; the
     TCP columns are payload, of which 95.6 % of the rate fits beside the headers. Takes about half a
-    minute a profile. Example: sudo python -m netem measure congested
+    minute a profile. Example: python -m netem measure congested
     """
 
     profile: tyro.conf.Positional[str]
     """Name of a profile (see: python -m netem profiles), or all."""
     backend: str = "auto"
-    """Backend to use: auto, tc or uml (see: python -m netem doctor)."""
+    """Network backend, or auto: the first that runs (see: python -m netem doctor)."""
     seconds: float = 6.0
     """Length of each measurement's main part."""
     json: Path | None = None
@@ -58,6 +58,8 @@ class Measure:
                     )
             used = link.backend
         print_table(*measured_rows(results))
+        algorithms = sorted({result.congestion_control for result in results})
+        print(f"TCP figures: congestion control {', '.join(algorithms)}", file=sys.stderr)
         if self.json is not None:
             record = {
                 "command": f"python -m netem measure {self.profile}"

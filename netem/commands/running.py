@@ -56,6 +56,7 @@ def opened(profile: LinkProfile, options: LinkOptions) -> Iterator[Link]:
     from netem.link import open_link
     from offload.errors import ConfigError
 
+    _check(options)
     with open_link(profile, options.backend, seed=options.seed) as link:
         algorithm = "the system's choice"
         if options.congestion_control is not None:
@@ -124,6 +125,19 @@ def run_on_device(link: Link, command: Sequence[str], options: LinkOptions) -> i
     if edge_process is not None and edge_process.poll() is not None:
         say(f"the edge command had ended by itself, with exit code {edge_process.returncode}")
     return code if code >= 0 else 128 - code
+
+
+def _check(options: LinkOptions) -> None:
+    """Refuse what no link could do, before one is opened."""
+    from netem.congestion_control import check_available
+    from offload.errors import ConfigError
+
+    if options.congestion_control is not None:
+        check_available(options.congestion_control)
+    if options.edge_port is not None and not 1 <= options.edge_port <= 65535:
+        raise ConfigError(f"--edge-port is {options.edge_port}; it must lie from 1 to 65535")
+    if options.edge_command is not None:
+        _split(options.edge_command)
 
 
 def counted(link: Link) -> str:

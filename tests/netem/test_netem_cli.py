@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,34 @@ from pathlib import Path
 import pytest
 from conftest import REPOSITORY, need_uml, run_cli
 
+from netem.backends import BACKENDS
 from offload.link_profiles import PROFILES
+
+CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+REPORTS = """
+import socket, sys
+def report(connection):
+    name = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, 16)
+    print(sys.argv[1], name.rstrip(bytes(1)).decode(), flush=True)
+if sys.argv[1] == "edge":
+    with socket.create_server((sys.argv[2], 9000)) as server:
+        report(server.accept()[0])
+else:
+    report(socket.create_connection((sys.argv[2], 9000)))
+"""
+SENDS = """
+import socket, sys, time
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    for _ in range(50):
+        sender.sendto(bytes(100), (sys.argv[1], int(sys.argv[2])))
+time.sleep(0.5)
+"""
+RECEIVES = """
+import socket, sys, time
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.bind((sys.argv[1], int(sys.argv[2])))
+time.sleep(60)
+"""
 
 
 def test_help_names_every_command_without_heavy_imports() -> None:
@@ -40,28 +68,17 @@ def test_profiles_prints_every_profile() -> None:
     assert "3.5 / 1.3" in done.stdout
 
 
-def test_doctor_names_every_backend() -> None:
+def test_doctor_names_every_backend_and_what_the_machine_allows() -> None:
     done = run_cli("doctor")
     assert done.returncode in {0, 1}
     assert done.stdout.startswith("tc: ")
-    assert "\numl: " in done.stdout
-
-
-def test_doctor_works_without_root() -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    nobody = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
-    done = subprocess.run(
-        [*nobody, sys.executable, "-m", "netem", "doctor"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "Permission denied" in done.stderr:
-        pytest.skip("this checkout cannot be read without root")
-    assert done.returncode == 1, done.stderr
-    assert "sudo" in done.stdout or "apt-get" in done.stdout
+    for name in [backend.name for backend in BACKENDS][1:]:
+        assert f"\n{name}: " in done.stdout
+    usable = re.search(r"\nCPUs: +(\d+),", done.stdout)
+    assert usable is not None
+    assert int(usable[1]) == len(os.sched_getaffinity(0))
+    for algorithm in CONGESTION_CONTROL.read_text().split():
+        assert re.search(rf"\ncongestion control: .*\b{algorithm}\b", done.stdout)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +88,10 @@ def test_doctor_works_without_root() -> None:
         (("measure", "wifi", "--backend", "ulm"), "Did you mean 'uml'"),
         (("measure", "wifi", "--seconds", "0"), "0.5 to 120"),
         (("up", "wifi"), "no command given"),
+        (("up", "wify", "--", "true"), "Did you mean 'wifi'"),
+        (("up", "wifi", "--congestion-control", "rebo", "--", "true"), "Did you mean 'reno'"),
+        (("up", "wifi", "--edge-command", "sh -c 'true", "--", "true"), "No closing quotation"),
+        (("up", "wifi", "--edge-port", "70000", "--", "true"), "must lie from 1 to 65535"),
         (("respond", "--bind", "203.0.113.9"), "cannot listen"),
     ],
 )
@@ -121,6 +142,61 @@ def test_up_starts_an_edge_command_and_ends_it(leaves_nothing: set[int]) -> None
     assert done.returncode == 0, done.stderr
     state = json.loads(done.stdout.strip().splitlines()[-1])
     assert state["uplink_bps"] == pytest.approx(30e6, rel=0.08)
+
+
+@pytest.mark.uml
+def test_up_sets_the_congestion_control_of_any_program(
+    leaves_nothing: set[int], tmp_path: Path
+) -> None:
+    need_uml()
+    program = tmp_path / "reports.py"
+    program.write_text(REPORTS)
+    done = run_cli(
+        *("up", "wifi", "--congestion-control", "reno", "--edge-port", "9000"),
+        *("--edge-command", f"{sys.executable} {program} edge {{edge}}", "--"),
+        *(sys.executable, str(program), "device", "{edge}"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "device reno\n"
+    assert "\nedge reno\n" in done.stderr
+    assert "TCP uses reno\n" in done.stderr
+
+
+@pytest.mark.uml
+def test_up_counts_what_crossed(leaves_nothing: set[int], tmp_path: Path) -> None:
+    need_uml()
+    (tmp_path / "sends.py").write_text(SENDS)
+    (tmp_path / "receives.py").write_text(RECEIVES)
+    done = run_cli(
+        *("up", "lan", "--edge-port", "9001", "--edge-command"),
+        *(f"{sys.executable} {tmp_path}/receives.py {{edge}} {{port}}", "--"),
+        *(sys.executable, f"{tmp_path}/sends.py", "{edge}", "{port}"),
+    )
+    assert done.returncode == 0, done.stderr
+    # 100 bytes behind 8 of UDP, 20 of IP and 14 of Ethernet; nothing else is on the link.
+    counted = "up 50 packets (7100 bytes) sent, 0 lost, 0 dropped by the full queue; down 0 packets"
+    assert counted in done.stderr
+
+
+@pytest.mark.uml
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (
+            ("--edge-command", "false", "--edge-port", "80"),
+            "ended with exit code 1 before anything",
+        ),
+        (("--edge-command", "no-such-program"), "no program 'no-such-program'"),
+    ],
+)
+def test_up_refuses_what_cannot_be(
+    leaves_nothing: set[int], words: tuple[str, ...], said: str
+) -> None:
+    need_uml()
+    done = run_cli("up", "wifi", "--backend", "uml", *words, "--", "true")
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert done.stderr.splitlines()[-1].startswith("error: ")
 
 
 @pytest.mark.uml
