@@ -287,6 +287,8 @@ class PairedRun:
         edge: measured cost at the edge; None: not back within the budget.
         correct: both answers were checked, and right (an edge run given up is not counted).
         detail: why there is no edge cost.
+        trace_s: time in the replayed trace at which the edge run was asked for; None: the link kept to a
+            profile.
     """
 
     task: TaskInstance
@@ -298,3 +300,4 @@ class PairedRun:
     edge: PlacementCost | None
     correct: bool
     detail: str = ""
+    trace_s: float | None = None

@@ -111,10 +111,14 @@ def run_pairs(
         budget_s = _budget_s(link, predicted, radio)
         edge_first = bool(rng.integers(2))
         done: dict[bool, Executed] = {}
+        trace_s = None
         for on_edge in (edge_first, not edge_first):
             allowed_s = budget_s if on_edge else LOCAL_BUDGET_S
+            if on_edge and testbed.player is not None:
+                trace_s = testbed.player.position_s
             done[on_edge] = testbed.execute(task, on_edge=on_edge, budget_s=allowed_s)
-        runs.append(_paired(task, (link, edge), predicted, budget_s, done[False], done[True]))
+        run = _paired(task, (link, edge), predicted, budget_s, done[False], done[True])
+        runs.append(dataclasses.replace(run, trace_s=trace_s))
         progress(1)
     return runs
 

@@ -16,8 +16,10 @@ from typing import TypeVar
 import msgspec
 
 from netem import Endpoint, Link, open_link
+from netem.player import TracePlayer
 from offload.errors import OffloadError
 from offload.link_profiles import get_profile
+from offload.link_trace import LinkTrace
 from offload.types import LinkProfile, TaskInstance
 from testbed.messages import (
     Answer,
@@ -74,10 +76,12 @@ class Testbed:
     Args:
         profile: the link's profile once :meth:`apply` or :meth:`warm_up` is through.
         config: how to build it.
+        trace: what the link replays, round and round, once :meth:`warm_up` is through.
 
     Attributes:
         link: the emulated link.
         limit: how the device's CPU is slowed down: method and reason.
+        player: replays the trace; None before, and without one.
 
     Raises:
         BackendError: no network backend can run here.
@@ -86,9 +90,16 @@ class Testbed:
 
     __test__ = False
 
-    def __init__(self, profile: LinkProfile, config: TestbedConfig | None = None) -> None:
+    def __init__(
+        self,
+        profile: LinkProfile,
+        config: TestbedConfig | None = None,
+        trace: LinkTrace | None = None,
+    ) -> None:
         self.config = config or TestbedConfig()
         self.profile = profile
+        self.trace = trace
+        self.player: TracePlayer | None = None
         self._stack = contextlib.ExitStack()
         try:
             self._build()
@@ -157,13 +168,15 @@ class Testbed:
         self._stack.close()
 
     def warm_up(self, kinds: tuple[str, ...]) -> tuple[Timing, ...]:
-        """Load every model on both sides over the unshaped link, then set the profile.
+        """Load every model on both sides over the unshaped link, then set profile or trace.
 
         Returns:
             Seconds of one small run of each kind on both sides, for calibration.
         """
         warm = self._ask(WarmUp(kinds), Warm)
         self.apply(self.profile)
+        if self.trace is not None:
+            self.player = self._stack.enter_context(TracePlayer(self.link, self.trace, loop=True))
         return warm.timings
 
     def apply(self, profile: LinkProfile) -> None:
@@ -179,14 +192,16 @@ class Testbed:
         """Run a task on one side."""
         return self._ask(Execute(task, on_edge, budget_s), Executed)
 
-    def _check_edge(self) -> None:
-        """A dead server must not pass for an edge that is always too slow."""
+    def _check_parts(self) -> None:
+        """A dead server must not pass for an edge that is too slow, nor a stopped replay for one."""
         for what, process in self._edge_processes.items():
             if process.poll() is not None:
                 raise TestbedError(f"{what} ended with status {process.returncode}")
+        if self.player is not None:
+            self.player.check()
 
     def _ask(self, order: Order, expected: type[_AnswerT]) -> _AnswerT:
-        self._check_edge()
+        self._check_parts()
         stdin = self._device.stdin
         if stdin is None:
             raise TestbedError("the device process has no input")
