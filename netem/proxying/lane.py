@@ -131,7 +131,8 @@ class Lane(Generic[_Sink]):
         rate_bps = self.settings.rate_bps
         piece_bytes = _MAX_PIECE_BYTES
         if rate_bps is not None:
-            piece_bytes = max(SEGMENT_BYTES, min(piece_bytes, int(rate_bps * _PIECE_S / 8)))
+            piece_bytes = min(piece_bytes, int(rate_bps * _PIECE_S / 8))
+        piece_bytes = max(1, piece_bytes // SEGMENT_BYTES) * SEGMENT_BYTES
         return min(piece_bytes, len(self._waiting[0].data))
 
     def _take(self, size: int) -> Piece[_Sink]:
