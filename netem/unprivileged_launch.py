@@ -14,7 +14,6 @@ namespace. It uses the standard library alone.
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import select
 import signal
@@ -110,6 +109,8 @@ def _set_mounts(libc: ctypes.CDLL) -> None:
 
 
 def _loopback_up() -> None:
+    import fcntl  # which not every system has, on which the proxy backend runs
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack_from("h", fcntl.ioctl(control, _SIOCGIFFLAGS, request), 16)

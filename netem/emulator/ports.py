@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import socket
 import struct
@@ -77,6 +76,8 @@ class Port:
 
 
 def _open_tap(interface: str) -> int:
+    import fcntl  # which not every system has, on which the proxy backend runs
+
     descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         request = struct.pack("16sH22x", interface.encode(), _IFF_TAP | _IFF_NO_PI)
