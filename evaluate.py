@@ -21,6 +21,7 @@ from offload.link_profiles import PROFILES, get_profile
 from offload.types import LinkProfile, Objective
 
 if TYPE_CHECKING:
+    from agents.chosen_links import ChosenLinks
     from agents.policies import PolicySet
     from agents.report import Setting
     from agents.simulation import Evaluation
@@ -33,8 +34,14 @@ _INTERRUPTED = 130
 class EvaluateOptions:
     """Compare policies with the MAUI optimum, live or in simulation."""
 
-    profile: str = "congested"
-    """Network profile; in simulation also: all."""
+    profile: str | None = None
+    """Network profile (without one, and without a trace: congested); in simulation also: all."""
+    trace: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Instead of a profile: a measured link, replayed round and round, live or simulated."""
+    traces: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Instead of a profile: simulate on every measured link of this folder."""
+    trace_base: str = "lte"
+    """Profile that what a trace lacks is taken from (delay, loss, a direction)."""
     mode: Literal["auto", "live", "sim"] = "auto"
     """auto: live where this machine can, else simulation, and it says so."""
     backend: str = "auto"
@@ -65,9 +72,12 @@ class EvaluateOptions:
 
 def main(options: EvaluateOptions) -> int:
     """Evaluate as asked; returns the exit code."""
-    profile = None if options.profile == "all" else get_profile(options.profile)
+    from agents.chosen_links import choose_links
+
+    links = choose_links(options.profile, options.trace, options.traces, options.trace_base)
+    profile = _live_profile(links)
     if profile is None and options.mode == "live":
-        raise ConfigError("a live run has one link: name a profile instead of 'all'")
+        raise ConfigError("a live run has one link: name one with --profile NAME or --trace FILE")
     for name in ("tasks", "decisions"):
         if getattr(options, name) < 2:
             raise ConfigError(f"--{name} is {getattr(options, name)}; it must be at least 2")
@@ -90,28 +100,42 @@ def main(options: EvaluateOptions) -> int:
         seed=options.seed,
     )
     if options.mode == "sim" or profile is None:
-        return _simulated(options, policies, ())
+        return _simulated(options, links, policies, ())
     try:
-        return _live(options, profile, policies)
+        return _live(options, profile, links, policies)
     except BackendError as error:
         if options.mode == "live":
             raise BackendError(f"{error} Without a link: --mode sim") from error
         reason = f"this is a simulation, since no live run is possible here: {error}"
         print(f"evaluate.py: {reason}", file=sys.stderr)
-        return _simulated(options, policies, (reason,))
+        return _simulated(options, links, policies, (reason,))
 
 
-def _simulated(options: EvaluateOptions, chosen: PolicySet, notes: tuple[str, ...]) -> int:
+def _live_profile(links: ChosenLinks) -> LinkProfile | None:
+    """What a live run's link is told to be, a trace's first row for one; None: not one link."""
+    if links.traces:
+        from netem.player import first_profile
+
+        return first_profile(links.traces[0]) if len(links.traces) == 1 else None
+    return get_profile(links.profiles[0]) if len(links.profiles) == 1 else None
+
+
+def _simulated(
+    options: EvaluateOptions, links: ChosenLinks, chosen: PolicySet, notes: tuple[str, ...]
+) -> int:
     from agents.simulation import simulate
     from envs.config import EnvConfig
+    from envs.trace_process import link_names
     from offload.tasks.profile_table import load_profile_table
 
-    names = tuple(PROFILES) if options.profile == "all" else (options.profile,)
     config = EnvConfig(
         objective=Objective(options.objective),
-        profiles=names,
+        profiles=links.profiles or tuple(PROFILES),
+        traces=links.trace_files,
+        trace_base=options.trace_base,
         congestion_control=options.congestion_control,
     )
+    names = link_names(config)
     table = load_profile_table()
     evaluation, scenario, rows = simulate(
         chosen.policies, config, table, options.decisions, options.seed
@@ -121,25 +145,29 @@ def _simulated(options: EvaluateOptions, chosen: PolicySet, notes: tuple[str, ..
     facts: dict[str, Any] = {
         "scenario": [lane for lane in range(lanes) for _ in range(steps)],
         "step": list(range(steps)) * lanes,
-        "profile": [names[index] for index in scenario.links.profile for _ in range(steps)],
+        "link": [names[index] for index in scenario.links.profile for _ in range(steps)],
         "task": [rows.labels[index] for index in scenario.work.row.T.ravel()],
         **{
             name: getattr(link, name).T.ravel()
             for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
         },
     }
-    setting = _setting(options, chosen, "sim", None, notes, {"scenarios": lanes})
+    told = (*notes, *links.notes())
+    setting = _setting(options, links.label, chosen, "sim", None, told, {"scenarios": lanes})
     _report(options, evaluation, setting, facts, None)
     return 0
 
 
-def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> int:
+def _live(
+    options: EvaluateOptions, profile: LinkProfile, links: ChosenLinks, chosen: PolicySet
+) -> int:
     import numpy as np
     from tqdm import tqdm
 
-    from agents.paired import score_pairs
+    from agents.paired import pair_facts, score_pairs
     from envs.config import EnvConfig
     from envs.streams import Purpose, stream
+    from netem.player import departures
     from offload.energy_model import get_radio
     from offload.tasks import unavailable
     from offload.tasks.profile_table import load_profile_table
@@ -164,7 +192,8 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
     config = EnvConfig(
         objective=Objective(options.objective), congestion_control=options.congestion_control
     )
-    with Testbed(profile, settings) as testbed:
+    trace = links.traces[0] if links.traces else None
+    with Testbed(profile, settings, trace) as testbed:
         print(f"link: {testbed.link.reason}", flush=True)
         print(f"device CPU: {testbed.limit[0]}, {testbed.limit[1]}", flush=True)
         timings = testbed.warm_up(tuple(dict.fromkeys(row.kind for row in rows)))
@@ -189,6 +218,8 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
             )
         probe_bytes = testbed.measure().probe_bytes
         backend, reason, limit = testbed.link.backend, testbed.link.reason, testbed.limit
+        replay = None if testbed.player is None else testbed.player.report()
+        max_rate_bps = testbed.link.max_rate_bps
     wrong = [f"{pair.task.kind}/{pair.task.size}" for pair in pairs if not pair.correct]
     given_up = sum(pair.edge is None for pair in pairs)
     if given_up:
@@ -219,35 +250,22 @@ def _live(options: EvaluateOptions, profile: LinkProfile, chosen: PolicySet) -> 
             for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
         },
     }
-    setting = _setting(options, chosen, "live", backend, tuple(notes), details)
-    _report(options, evaluation, setting, _pair_facts(pairs), pairs)
+    facts = pair_facts(pairs)
+    if trace is not None:
+        notes += links.notes()
+        notes += departures(trace, max_rate_bps)
+        notes.append(f"replay: {replay}")
+        details["trace"] = {"name": trace.name, "rows": trace.rows, "length_s": trace.end_s}
+        facts["trace"] = [trace.name] * len(pairs)
+        facts["trace_s"] = [pair.trace_s for pair in pairs]
+    setting = _setting(options, links.label, chosen, "live", backend, tuple(notes), details)
+    _report(options, evaluation, setting, facts, pairs)
     return 0
-
-
-def _pair_facts(pairs: list[PairedRun]) -> dict[str, Any]:
-    """Columns of decisions.csv that all policies share; an edge run given up has empty seconds."""
-    facts: dict[str, Any] = {
-        "task": [f"{pair.task.kind}/{pair.task.size}" for pair in pairs],
-        "task_seed": [pair.task.seed for pair in pairs],
-        "correct": [int(pair.correct) for pair in pairs],
-        "budget_s": [pair.budget_s for pair in pairs],
-    }
-    for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s"):
-        facts[name] = [getattr(pair.link, name) for pair in pairs]
-    for name in ("local_s", "edge_s", "input_bytes", "output_bytes", "deadline_s"):
-        facts[f"predicted_{name}"] = [getattr(pair.predicted, name) for pair in pairs]
-    facts["edge_queue_seen_s"] = [pair.edge_seen.queue_s for pair in pairs]
-    facts["local_measured_s"] = [pair.local.seconds for pair in pairs]
-    for name in ("upload_s", "queue_s", "compute_s", "download_s", "seconds"):
-        facts[f"edge_measured_{name}"] = [
-            "" if pair.edge is None else f"{getattr(pair.edge, name):.6g}" for pair in pairs
-        ]
-    facts["edge_given_up_because"] = [pair.detail if pair.edge is None else "" for pair in pairs]
-    return facts
 
 
 def _setting(
     options: EvaluateOptions,
+    label: str,
     chosen: PolicySet,
     mode: str,
     backend: str | None,
@@ -257,7 +275,7 @@ def _setting(
     from agents.report import Setting
 
     return Setting(
-        profile=options.profile,
+        profile=label,
         mode=mode,
         backend=backend,
         objective=options.objective,
@@ -283,10 +301,10 @@ def _report(
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     report.print_table(evaluation, setting, console)
-    folder = new_run_folder(options.out, f"{options.profile}-{setting.mode}")
+    folder = new_run_folder(options.out, f"{_as_file_name(setting.profile)}-{setting.mode}")
     write_json(folder / "result.json", report.result(evaluation, setting, origin()))
     report.write_decisions(folder / "decisions.csv", facts, evaluation)
-    title = f"{options.profile}, {setting.mode}, {evaluation.decisions:,} decisions"
+    title = f"{setting.profile}, {setting.mode}, {evaluation.decisions:,} decisions"
     plots.plot_policies(evaluation, title, folder / "policies.png")
     plots.plot_latency(evaluation, title, folder / "latency.png")
     if pairs is not None:
@@ -294,6 +312,11 @@ def _report(
     if options.json is not None:
         write_json(options.json, report.summary(evaluation, setting))
     print(f"results: {folder}")
+
+
+def _as_file_name(label: str) -> str:
+    """The label without what a path cannot hold."""
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in label)
 
 
 def _terminate(signum: int, frame: object) -> None:

@@ -10,13 +10,16 @@ import signal
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
 from offload.errors import ConfigError, OffloadError
 from offload.link_profiles import get_profile
 from offload.types import Objective
+
+if TYPE_CHECKING:
+    from envs.config import EnvConfig
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,12 @@ class TrainOptions:
     """ppo, dqn, or a2c (stable-baselines3)."""
     objective: Literal["latency", "energy", "mixed"] = "mixed"
     """What to minimise: completion time, the device's energy (modelled), or half of each."""
-    profile: str = "all"
-    """Train on one network profile, a comma-separated few, or all of them."""
+    profile: str | None = None
+    """Train on one network profile, a comma-separated few, or all of them (the default)."""
+    traces: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Instead of profiles: train on the measured links in the files of this folder."""
+    trace_base: str = "lte"
+    """Profile that what a trace lacks is taken from (delay, loss, a direction)."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Decisions to train on. Default: 2,000,000 (dqn: 1,500,000), half a minute to a minute."""
     seed: int = 0
@@ -47,16 +54,12 @@ def main(options: TrainOptions) -> int:
     """Train as asked; returns the exit code."""
     from agents.run_directory import make_folder
     from agents.training import TrainConfig, resumed_config
-    from envs.config import EnvConfig
 
     if options.resume is not None:
         _check_resumed(options)
         config = resumed_config(options.resume, options.steps)
     else:
-        world = EnvConfig(objective=Objective(options.objective))
-        if options.profile != "all":
-            names = tuple(get_profile(name.strip()).name for name in options.profile.split(","))
-            world = replace(world, profiles=names)
+        world = _world(options)
         config = TrainConfig(options.algo, options.seed, options.steps, options.lanes, world)
     make_folder(options.out)
     try:
@@ -67,8 +70,10 @@ def main(options: TrainOptions) -> int:
             f"the package {error.name!r} is missing; pip install -r requirements.txt"
         ) from error
 
+    world = config.env
+    where = f"{len(world.traces)} measured links" if world.traces else ", ".join(world.profiles)
     print(
-        f"training {config.algo} on {', '.join(config.env.profiles)}; objective "
+        f"training {config.algo} on {where}; objective "
         f"{config.env.objective}; {config.total_steps:,} steps; seed {config.seed}",
         flush=True,
     )
@@ -87,11 +92,33 @@ def main(options: TrainOptions) -> int:
     return 0
 
 
+def _world(options: TrainOptions) -> EnvConfig:
+    """The world to train in.
+
+    Raises:
+        ConfigError: both profiles and traces, no such profile, or a trace that cannot be read.
+    """
+    from agents.chosen_links import choose_links
+    from envs.config import EnvConfig
+
+    world = EnvConfig(objective=Objective(options.objective), trace_base=options.trace_base)
+    if options.traces is not None:
+        links = choose_links(options.profile, None, options.traces, options.trace_base)
+        for note in links.notes():
+            print(f"train.py: {note}")
+        return replace(world, traces=links.trace_files)
+    if options.profile in (None, "all"):
+        return world
+    names = tuple(get_profile(name.strip()).name for name in options.profile.split(","))
+    return replace(world, profiles=names)
+
+
 def _check_resumed(options: TrainOptions) -> None:
     """A resumed run keeps its settings; asking for others must not pass in silence."""
-    for name in ("algo", "objective", "profile", "seed", "lanes"):
+    for name in ("algo", "objective", "profile", "traces", "trace_base", "seed", "lanes"):
         if getattr(options, name) != getattr(TrainOptions(), name):
-            raise ConfigError(f"--{name} comes from the run that is resumed; leave it out")
+            word = name.replace("_", "-")
+            raise ConfigError(f"--{word} comes from the run that is resumed; leave it out")
 
 
 def _terminate(signum: int, frame: object) -> None:

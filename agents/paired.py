@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.random import Generator
@@ -146,3 +146,25 @@ def score_pairs(
             **{f.name: getattr(played, f.name).T for f in fields(Rollout)}
         )
     return score_all(rollouts, np.zeros(len(runs), dtype=np.int64), seed)
+
+
+def pair_facts(pairs: Sequence[PairedRun]) -> dict[str, Any]:
+    """Columns of decisions.csv that all policies share; an edge run given up has empty seconds."""
+    facts: dict[str, Any] = {
+        "task": [f"{pair.task.kind}/{pair.task.size}" for pair in pairs],
+        "task_seed": [pair.task.seed for pair in pairs],
+        "correct": [int(pair.correct) for pair in pairs],
+        "budget_s": [pair.budget_s for pair in pairs],
+    }
+    for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s"):
+        facts[name] = [getattr(pair.link, name) for pair in pairs]
+    for name in ("local_s", "edge_s", "input_bytes", "output_bytes", "deadline_s"):
+        facts[f"predicted_{name}"] = [getattr(pair.predicted, name) for pair in pairs]
+    facts["edge_queue_seen_s"] = [pair.edge_seen.queue_s for pair in pairs]
+    facts["local_measured_s"] = [pair.local.seconds for pair in pairs]
+    for name in ("upload_s", "queue_s", "compute_s", "download_s", "seconds"):
+        facts[f"edge_measured_{name}"] = [
+            "" if pair.edge is None else f"{getattr(pair.edge, name):.6g}" for pair in pairs
+        ]
+    facts["edge_given_up_because"] = [pair.detail if pair.edge is None else "" for pair in pairs]
+    return facts

@@ -123,9 +123,12 @@ class _Found:
         said = self.bundle.provenance
         world = said.get("env")
         profiles = world.get("profiles") if isinstance(world, dict) else None
+        traces = world.get("traces") if isinstance(world, dict) else None
         if not isinstance(profiles, list):
             return self.place
         on = "all profiles" if set(profiles) >= set(PROFILES) else ", ".join(map(str, profiles))
+        if isinstance(traces, list) and traces:
+            on = f"{len(traces)} measured links"
         return f"{self.place} (trained on {on}, weights of step {said.get('steps')})"
 
 

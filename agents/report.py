@@ -25,7 +25,7 @@ class Setting:
     """What an evaluation was made under.
 
     Attributes:
-        profile: network profile, or ``all``.
+        profile: network profile, ``all``, or the traces' file or folder.
         mode: ``live`` or ``sim``.
         backend: network backend of a live run; None in simulation.
         objective: what was minimised.
@@ -56,6 +56,10 @@ def summary(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         "decisions": evaluation.decisions,
         "seed": setting.seed,
         "policies": {name: score.as_dict() for name, score in evaluation.scores.items()},
+        "links": {
+            link: {name: score.as_dict() for name, score in scores.items()}
+            for link, scores in evaluation.links.items()
+        },
     }
 
 

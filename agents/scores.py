@@ -31,6 +31,26 @@ class Interval:
         return [self.value, self.low, self.high]
 
 
+def _as_dict(part: Score | LinkScore) -> dict[str, Any]:
+    values = {name: getattr(part, name) for name in part.__slots__}
+    return {n: v.as_list() if isinstance(v, Interval) else v for n, v in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class LinkScore:
+    """What is reported of one policy on one link of several; the fields are those of Score."""
+
+    accuracy: Interval
+    cost: Interval
+    regret_maui_true: Interval
+    offloaded: float
+    scenarios: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON; intervals as [value, low, high]."""
+        return _as_dict(self)
+
+
 @dataclass(frozen=True, slots=True)
 class Score:
     """What is reported of one policy.
@@ -64,8 +84,7 @@ class Score:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON; intervals as [value, low, high]."""
-        values = {name: getattr(self, name) for name in self.__slots__}
-        return {n: v.as_list() if isinstance(v, Interval) else v for n, v in values.items()}
+        return _as_dict(self)
 
 
 def bootstrap_counts(strata: IntArray, rng: np.random.Generator) -> FloatArray:
@@ -139,4 +158,25 @@ def score(played: Rollout, oracle: Rollout, counts: FloatArray) -> Score:
         deadline_misses=float(played.missed.mean()),
         fallbacks=float(played.fell_back.mean()),
         collapsed=max(offloaded, 1.0 - offloaded) > COLLAPSE_SHARE,
+    )
+
+
+def score_link(
+    played: Rollout, oracle: Rollout, members: IntArray, counts: FloatArray
+) -> LinkScore:
+    """Score one policy on one link.
+
+    Args:
+        played, oracle: as for :func:`score`.
+        members: the link's scenarios.
+        counts: resamples of all scenarios, drawn within links.
+    """
+    own = counts[:, members]
+    cost, right = played.cost[:, members], (played.placement == played.optimum)[:, members]
+    return LinkScore(
+        accuracy=mean_interval(right.mean(axis=0), own),
+        cost=mean_interval(cost.mean(axis=0), own),
+        regret_maui_true=mean_interval((cost - oracle.cost[:, members]).mean(axis=0), own),
+        offloaded=float(played.placement[:, members].mean()),
+        scenarios=len(members),
     )

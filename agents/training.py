@@ -233,7 +233,7 @@ def train(
         provenance={
             "seed": config.seed,
             "steps": before + best.step,
-            "env": dataclasses.asdict(config.env),
+            "env": _described(config.env),
             "validation_accuracy": best.accuracy,
         },
     )
@@ -254,6 +254,12 @@ def train(
     )
     env.close()
     return TrainResult(folder, bundle, model.num_timesteps, seconds, best.accuracy, interrupted)
+
+
+def _described(world: EnvConfig) -> dict[str, Any]:
+    """The world as a bundle tells of it: the traces' names, without where they lay."""
+    names = [Path(file).name for file in world.traces]
+    return {**dataclasses.asdict(world), "traces": names}
 
 
 def _load_weights(model: BaseAlgorithm, run: Path) -> int:

@@ -88,8 +88,8 @@ def first_profile(trace: LinkTrace) -> LinkProfile:
 
 
 def departures(trace: LinkTrace, max_rate_bps: float) -> tuple[str, ...]:
-    """In what a replay departs from the trace, in words; empty where it does not."""
-    said = list(trace.assumed)
+    """Where a replay cannot do what the trace says, in words; empty where it can."""
+    said = []
     for name, rates in (("uplink", trace.uplink_bps), ("downlink", trace.downlink_bps)):
         above = int(np.count_nonzero(rates > max_rate_bps))
         below = int(np.count_nonzero(rates < MIN_RATE_BPS))

@@ -287,8 +287,8 @@ class PairedRun:
         edge: measured cost at the edge; None: not back within the budget.
         correct: both answers were checked, and right (an edge run given up is not counted).
         detail: why there is no edge cost.
-        trace_s: time in the replayed trace at which the edge run was asked for; None: the link kept to a
-            profile.
+        trace_s: time in the replayed trace at which the edge run was asked for; None: the link
+            kept to a profile.
     """
 
     task: TaskInstance

@@ -193,7 +193,7 @@ class Testbed:
         return self._ask(Execute(task, on_edge, budget_s), Executed)
 
     def _check_parts(self) -> None:
-        """A dead server must not pass for an edge that is too slow, nor a stopped replay for one."""
+        """A dead server must not pass for one that is too slow, nor a stopped replay for a link."""
         for what, process in self._edge_processes.items():
             if process.poll() is not None:
                 raise TestbedError(f"{what} ended with status {process.returncode}")

@@ -50,6 +50,8 @@ class Play(LinkOptions):
         trace = load_trace(self.trace, self.format, self.base)
         with opened(first_profile(trace), self) as link:
             say(f"replaying {trace.source}: {trace.rows} rows, {trace.end_s:g} s")
+            for assumed in trace.assumed:
+                say(f"not in the trace: {assumed}")
             for departure in departures(trace, link.max_rate_bps):
                 say(f"not as in the trace: {departure}")
             with TracePlayer(link, trace, loop=self.loop) as player:
