@@ -7,7 +7,7 @@ import socket
 import time
 from collections import deque
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import zmq
 
@@ -46,6 +46,18 @@ class _Sample(NamedTuple):
     offset_s: float
 
 
+class LinkObserver(Protocol):
+    """Told what the client's own traffic shows of the link. It is called in the client's thread."""
+
+    def saw_rtt(self, rtt_s: float) -> None:
+        """A ping of an idle connection was answered; the server's own time is taken off."""
+        ...
+
+    def saw_transfer(self, n_bytes: int, seconds: float, *, uplink: bool) -> None:
+        """A message arrived: its bytes, and the seconds since it was handed over for sending."""
+        ...
+
+
 class EdgeClient:
     """An :class:`offload.interfaces.Executor` that runs tasks on the server at ``host:port``.
 
@@ -59,6 +71,7 @@ class EdgeClient:
         congestion_control: TCP congestion control of the upload, e.g. ``"bbr"``; None: the
             system's. The server's answers use the server's own.
         max_reply_bytes: largest answer taken.
+        observer: told of each ping and each transfer of a finished run.
 
     Attributes:
         late_replies: answers that came after their request was given up, and were dropped.
@@ -75,6 +88,7 @@ class EdgeClient:
         *,
         congestion_control: str | None = None,
         max_reply_bytes: int = 64 * 2**20,
+        observer: LinkObserver | None = None,
     ) -> None:
         if not 1 <= port <= 65535:
             raise ConfigError(f"port is {port}; it must lie from 1 to 65535")
@@ -84,6 +98,7 @@ class EdgeClient:
         self._endpoint = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
         self._congestion_control = congestion_control
         self._max_reply_bytes = max_reply_bytes
+        self._observer = observer
         self._clock_name = clock_name()
         self._samples: deque[_Sample] = deque(maxlen=8)
         self._sampled_s = -math.inf
@@ -147,11 +162,13 @@ class EdgeClient:
             self._send_ping()
         budget_ms = int((deadline_s - time.monotonic()) * 1000)
         request = Run(self._next_id(), task.kind, max(0, budget_ms), attempt)
+        sent_s = time.monotonic()
         self._send(request, payload, deadline_s)
         reply, output = self._await(Done, request.id, deadline_s)
         end_s = time.monotonic()
         cost = self._split(reply.times, start_s, end_s, len(payload), len(output))
         self._see_edge(reply.times.queue_s, end_s)
+        self._report(reply.times, cost, sent_s - start_s, len(payload), len(output))
         return ExecutionResult(Outcome.REMOTE_OK, output, cost)
 
     def ping(self, timeout_s: float = _DEFAULT_WAIT_S) -> float:
@@ -292,6 +309,8 @@ class EdgeClient:
         self._samples.append(_Sample(rtt_s, offset_s))
         self._sampled_s = now_s
         self._max_payload_bytes = pong.max_payload_bytes
+        if self._observer is not None:
+            self._observer.saw_rtt(rtt_s)
         self._see_edge(pong.expected_queue_s, now_s)
 
     def _give_up(self) -> None:
@@ -327,6 +346,17 @@ class EdgeClient:
             cpu_j=0.0,
             radio_j=0.0,
         )
+
+    def _report(
+        self, times: Times, cost: PlacementCost, unsent_s: float, sent_bytes: int, got_bytes: int
+    ) -> None:
+        """Tell the observer, unless two clocks and no ping left the split a guess."""
+        if self._observer is None:
+            return
+        if times.clock == self._clock_name or self._samples:
+            uploaded_s = float(cost.upload_s) - unsent_s
+            self._observer.saw_transfer(sent_bytes, uploaded_s, uplink=True)
+            self._observer.saw_transfer(got_bytes, float(cost.download_s), uplink=False)
 
 
 def _error(reply: Failed) -> RemoteError:

@@ -47,6 +47,9 @@ _PINGING_SHARE = 0.4
 """Of a measurement's time, that further pings may take."""
 _GREETING_S = 2.0
 _FIRST_SPACING_S = 0.02
+_LIKELY_JITTER = 0.3
+"""Of the RTT: more than most links have, less than a busy Wi-Fi."""
+_JITTER_SAMPLES = 8
 
 
 class LinkProber:
@@ -93,6 +96,7 @@ class LinkProber:
         )
         self._pings = pings
         self._waited_s = 0.0
+        self._greeting_s = math.nan
         self._measurements = 0
         self._measuring = threading.Lock()
         self._stop = threading.Event()
@@ -246,7 +250,9 @@ class LinkProber:
 
         def spacing_s(run: PingRun) -> float:
             found = self._tracker.estimate()
-            return ping_spacing_s(found.rtt.value, found.jitter.value)
+            is_known = found.jitter.samples >= _JITTER_SAMPLES
+            rtt_s = self._greeting_s if math.isnan(found.rtt.value) else found.rtt.value
+            return ping_spacing_s(rtt_s, found.jitter.value if is_known else math.nan)
 
         found = self._tracker.estimate()
         known_s = found.rtt.value + 4 * found.jitter.value
@@ -262,7 +268,9 @@ class LinkProber:
             self._idle.interrupt()
 
     def _greet(self, deadline: float) -> bool:
-        return self._exchange.is_known or self._exchange.greet(deadline) is not None
+        if not self._exchange.is_known:
+            self._greeting_s = self._exchange.greet(deadline) or math.nan
+        return self._exchange.is_known
 
     def _silent(self) -> LinkState:
         self._tracker.saw_silence()
@@ -270,12 +278,13 @@ class LinkProber:
 
 
 def ping_spacing_s(rtt_s: float, jitter_s: float) -> float:
-    """Time between the pings of a measurement; NaN: not known.
+    """Time between the pings of a measurement; a jitter of NaN: not known yet, an RTT of NaN: none.
 
-    A link that keeps packets in order holds up one that would overtake. At 1.5 times the jitter of
-    the round trip, 2.1 times that of one direction, the mean of each direction is high by 5 % of
-    its jitter; at 0.9 times by 16 %.
+    A link that keeps packets in order holds up one that would overtake. Twice the jitter of the
+    round trip apart, 2.8 times that of one direction, the mean of each direction is high by 1 % of
+    its jitter; 0.9 times apart by 16 %.
     """
-    if math.isnan(rtt_s) or math.isnan(jitter_s):
+    if math.isnan(rtt_s):
         return _FIRST_SPACING_S
-    return min(0.15, max(0.01, 0.25 * min(rtt_s, 0.24), 1.5 * jitter_s))
+    wanted_s = _LIKELY_JITTER * rtt_s if math.isnan(jitter_s) else jitter_s
+    return min(0.12, max(0.01, 0.25 * min(rtt_s, 0.24), 2.0 * wanted_s))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -16,6 +17,7 @@ import msgspec
 import tyro
 
 from edge_server.client import EdgeClient
+from netem.estimator import LinkTracker
 from netem.probes import LinkProber
 from offload.errors import OffloadError, RemoteBusy, RemoteError, RemoteTimeout
 from offload.local_executor import LocalExecutor
@@ -35,6 +37,8 @@ from testbed.messages import (
     WarmUp,
 )
 
+PROBE_SHARE = 0.01
+"""Of the link's rate, for probes between the measurements that are asked for."""
 _WARM_UP_BUDGET_S = 60.0
 _CALIBRATION_RUNS = 3
 _REACH_S = 15.0
@@ -77,8 +81,9 @@ class Device:
             return Broken(f"{type(error).__name__}: {error}")
 
     def _measure(self) -> Measured:
+        self._prober.start()  # not before: until then the link is unshaped
         self._prober.measure()
-        state = self._prober.state()  # smoothed: a dozen pings alone say little of the loss
+        state = self._prober.state()  # with all that is known from before
         cost = self._prober.cost
         link = LinkState(**{name: float(getattr(state, name)) for name in LinkState.__slots__})
         self._reach_edge()
@@ -134,8 +139,11 @@ class Device:
         if order.on_edge:
             self._reach_edge()
         try:
-            executor = self._edge if order.on_edge else self._local
-            done: ExecutionResult = executor.execute(task, payload, order.budget_s)
+            if order.on_edge:
+                with self._prober.hold():
+                    done: ExecutionResult = self._edge.execute(task, payload, order.budget_s)
+            else:
+                done = self._local.execute(task, payload, order.budget_s)
         except RemoteError as error:
             detail = f"{type(error).__name__}: {error}"
             # Late or busy is the link's or the queue's doing; any other refusal is a wrong answer.
@@ -167,14 +175,23 @@ def main(options: DeviceOptions) -> None:
     """Run the device process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which then ends us
     signal.signal(signal.SIGTERM, _terminate)
+    tracker = LinkTracker(options.congestion_control)
     with (
         LocalExecutor(options.slowdown, options.core) as local,
         EdgeClient(
             options.edge_address,
             options.edge_port,
             congestion_control=options.congestion_control,
+            observer=tracker,
         ) as edge,
-        LinkProber(options.edge_address, options.probe_port) as prober,
+        closing(
+            LinkProber(
+                options.edge_address,
+                options.probe_port,
+                budget_share=PROBE_SHARE,
+                tracker=tracker,
+            )
+        ) as prober,
     ):
         ready = Ready(local.limit.method, local.limit.reason)
         serve(Device(options, local, edge, prober), ready, sys.stdin.buffer, sys.stdout.buffer)

@@ -74,17 +74,20 @@ class Level:
         """
         return math.sqrt(max(1.0, self._scatter) * self._mean.variance)
 
-    def add(self, at_s: float, value: float, sd: float) -> bool:
-        """Take a sample in; True where it made the level jump.
+    def add(self, at_s: float, value: float, sd: float) -> list[float]:
+        """Take a sample in.
 
         Args:
             at_s: when it was taken; not before the one before.
             value: the sample.
             sd: its standard deviation, above 0.
+
+        Returns:
+            Where it made the level jump, the values it was begun anew from; else none.
         """
         if self._mean.samples == 0.0:
             self._fold(at_s, value, sd)
-            return False
+            return []
         spread = math.hypot(sd * math.sqrt(max(1.0, self._scatter)), self.sd)
         deviation = (value - self.value) / spread
         counted = max(-LARGEST, min(LARGEST, deviation))
@@ -96,11 +99,11 @@ class Level:
                 self._begin()
                 for entry in newest:
                     self._fold(*entry)
-                return True
+                return [entry[1] for entry in newest]
         self._scatter += (counted**2 - self._scatter) / _SCATTER_SAMPLES
         shortened = max(-WINSOR, min(WINSOR, deviation)) * spread
         self._fold(at_s, self.value + shortened, sd)
-        return False
+        return []
 
     def _fold(self, at_s: float, value: float, sd: float) -> None:
         self._mean.add(at_s, value, 1.0 / (sd * sd))

@@ -23,10 +23,9 @@ class RoundTripTracker:
     """
 
     def __init__(self) -> None:
-        self._level = Level(MEMORY_S)
-        self._squares = DecayingMean(JITTER_MEMORY_S)
-        self._first: list[float] = []
         self.at_s = -math.inf
+        self._first: list[float] = []
+        self._forget()
 
     @property
     def samples(self) -> float:
@@ -77,11 +76,19 @@ class RoundTripTracker:
             return
         jitter_s = max(self.jitter_s, _LEAST_JITTER_S)
         before_s, samples = self._level.value, self._level.samples
-        jumped = self._level.add(at_s, rtt_s, math.hypot(jitter_s, extra_sd_s))
-        if extra_sd_s == 0.0 and not jumped:
+        jumped_to = self._level.add(at_s, rtt_s, math.hypot(jitter_s, extra_sd_s))
+        if jumped_to:  # another link, as it were: its jitter is unknown
+            self._forget()
+            self._first = jumped_to
+            self._begin(at_s)
+        elif extra_sd_s == 0.0:
             # Against the mean without it, which errs by 1/n of the variance itself.
             square = (rtt_s - before_s) ** 2 / (1.0 + 1.0 / samples)
             self._squares.add(at_s, min(square, (LARGEST * jitter_s) ** 2))
+
+    def _forget(self) -> None:
+        self._level = Level(MEMORY_S)
+        self._squares = DecayingMean(JITTER_MEMORY_S)
 
     def _begin(self, at_s: float) -> None:
         if len(self._first) < _FIRST_SAMPLES:
