@@ -36,11 +36,10 @@ class LinkProcessConfig:
             direction its own.
         rate_sigma: standard deviation of the same within an episode, root mean square over
             episodes.
-        rate_memory_s: time in which that deviation's slow part is forgotten (1/e).
-        rate_fast_share: share of its variance that is forgotten sooner.
-        rate_fast_memory_s: time in which that share is forgotten.
-        rtt_spread, rtt_sigma, rtt_memory_s, rtt_fast_share, rtt_fast_memory_s: the same of
-            ln(RTT / profile's RTT).
+        rate_memory_s: time in which that deviation is forgotten (1/e).
+        rtt_spread, rtt_sigma, rtt_memory_s: the same of ln(RTT / profile's RTT).
+        rtt_fast_share: share of its variance within an episode that is forgotten sooner.
+        rtt_fast_memory_s: time in which that share is forgotten.
         volatility_sigma: how much the standard deviation within an episode differs between
             episodes: standard deviation of its logarithm.
         disturbance_every_s: mean time between disturbances (handover, burst, outage).
@@ -59,8 +58,6 @@ class LinkProcessConfig:
     rate_spread: float = 0.9
     rate_sigma: float = 0.9
     rate_memory_s: float = 15.0
-    rate_fast_share: float = 0.2
-    rate_fast_memory_s: float = 1.0
     rtt_spread: float = 0.22
     rtt_sigma: float = 0.15
     rtt_memory_s: float = 5.0
@@ -85,7 +82,6 @@ class LinkProcessConfig:
             _require(value >= 0, f"link.{entry.name} is {value}; it must be 0 or more")
         for name in (
             "rate_memory_s",
-            "rate_fast_memory_s",
             "rtt_memory_s",
             "rtt_fast_memory_s",
             "disturbance_every_s",
@@ -94,7 +90,7 @@ class LinkProcessConfig:
             "loss_probe_packets",
         ):
             _require(getattr(self, name) > 0, f"link.{name} must be above 0")
-        for name in ("rate_fast_share", "rtt_fast_share", "disturbance_rate_floor"):
+        for name in ("rtt_fast_share", "disturbance_rate_floor"):
             value = getattr(self, name)
             _require(value <= 1, f"link.{name} is {value}; it must be at most 1")
         _require(

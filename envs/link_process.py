@@ -1,31 +1,24 @@
-"""Synthetic links: how a link moves around its profile, and what the device measures of it.
-
-Truth: ln(rate) of each direction and ln(RTT) deviate from the profile by an amount of the episode's
-own, and by two Ornstein-Uhlenbeck processes, a slow one and a fast one, whose size differs between
-episodes too. A two-state Markov chain in continuous time switches disturbances on and off (a
-handover, a burst, at worst nearly an outage), in which the rates fall, the RTT rises and packets
-are lost; how bad a disturbance is stays so until it ends.
+"""Synthetic links: profiles that move (:mod:`envs.link_path`), and what the device knows of them.
 
 Estimate: the device measured the link at its last probe, ``age_s`` before it decides. The processes
 are drawn at the moments of probes and of decisions alike, so truth and estimate are values of one
 path, and decisions between two probes know the same; measurement noise comes on top.
-
-How far and how fast a link moves is fitted to measured ones by ``benchmarks/fit_link_process.py``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
 from envs.config import LinkProcessConfig
+from envs.link_path import draw_path
 from envs.probe_times import ProbeTimes
-from envs.stochastic import episodes, ornstein_uhlenbeck
+from offload.cost_model import transfer
 from offload.energy_model import RADIO_NAMES
 from offload.link_profiles import get_profile
-from offload.types import FloatArray, IntArray, LinkState
+from offload.types import FloatArray, IntArray, LinkState, TaskProfile, Transfer
 
 UNLIMITED_BPS = 1e9
 """Rate of a link without a set rate: about what the hosts and backends carry unshaped."""
@@ -79,79 +72,6 @@ class _ProfileTable:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LinkPath:
-    """How links move around their profile, as factors; every array has shape (rows, lanes).
-
-    Attributes:
-        uplink, downlink: rate over the profile's.
-        rtt: RTT over the profile's.
-        severity: of the disturbance, in (0, 1]; 0: none.
-    """
-
-    uplink: FloatArray
-    downlink: FloatArray
-    rtt: FloatArray
-    severity: FloatArray
-
-
-def _two_speed(
-    rng: Generator,
-    config: LinkProcessConfig,
-    gap_s: FloatArray,
-    *,
-    spread: float,
-    sigma: float,
-    memory_s: float,
-    fast_share: float,
-    fast_memory_s: float,
-) -> FloatArray:
-    """The deviation of a logarithm from the profile's: an episode's own, a slow and a fast part."""
-    lanes = gap_s.shape[1]
-    own = spread * rng.standard_normal(lanes)
-    # Scaled so that the mean of its square over episodes is 1.
-    log_volatility = config.volatility_sigma * rng.standard_normal(lanes)
-    sigma_here = sigma * np.exp(log_volatility - config.volatility_sigma**2)
-    slow = ornstein_uhlenbeck(rng, gap_s, np.sqrt(1.0 - fast_share) * sigma_here, memory_s)
-    fast = ornstein_uhlenbeck(rng, gap_s, np.sqrt(fast_share) * sigma_here, fast_memory_s)
-    return own + slow + fast
-
-
-def draw_path(rng: Generator, config: LinkProcessConfig, gap_s: FloatArray) -> LinkPath:
-    """Draw how links move.
-
-    Args:
-        gap_s: time since the row before, shape (rows, lanes).
-    """
-
-    def rate() -> FloatArray:
-        return _two_speed(
-            rng,
-            config,
-            gap_s,
-            spread=config.rate_spread,
-            sigma=config.rate_sigma,
-            memory_s=config.rate_memory_s,
-            fast_share=config.rate_fast_share,
-            fast_memory_s=config.rate_fast_memory_s,
-        )
-
-    severity = episodes(rng, gap_s, config.disturbance_every_s, config.disturbance_lasts_s)
-    fall = np.log(config.disturbance_rate_floor) * severity
-    rise = np.log(config.disturbance_rtt_peak) * severity
-    rtt = _two_speed(
-        rng,
-        config,
-        gap_s,
-        spread=config.rtt_spread,
-        sigma=config.rtt_sigma,
-        memory_s=config.rtt_memory_s,
-        fast_share=config.rtt_fast_share,
-        fast_memory_s=config.rtt_fast_memory_s,
-    )
-    return LinkPath(np.exp(rate() + fall), np.exp(rate() + fall), np.exp(rtt + rise), severity)
-
-
 def measure(
     rng: Generator, config: LinkProcessConfig, at_probes: LinkState, probes: ProbeTimes
 ) -> LinkState:
@@ -176,9 +96,23 @@ def measure(
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Calm:
+    """What the link is without its disturbance; every array has shape (steps, lanes).
+
+    Attributes:
+        uplink_bps, downlink_bps: rates without it.
+        after_s: time from the decision until it ends; 0: there is none.
+    """
+
+    uplink_bps: FloatArray
+    downlink_bps: FloatArray
+    after_s: FloatArray
+
+
 def draw_links(
     rng: Generator, config: LinkProcessConfig, profiles: tuple[str, ...], probes: ProbeTimes
-) -> LinkSamples:
+) -> tuple[LinkSamples, Calm]:
     """Draw a block of links.
 
     Args:
@@ -189,20 +123,68 @@ def draw_links(
     table = _ProfileTable.of(profiles)
     profile: IntArray = rng.integers(len(profiles), size=(lanes,))
     path = draw_path(rng, config, probes.gap_s)
-
-    def state(rows: slice) -> LinkState:
-        peak = config.disturbance_rtt_peak ** path.severity[rows]
-        loss = table.loss[profile] + config.disturbance_loss * path.severity[rows]
-        return LinkState(
-            rtt_s=table.rtt_s[profile] * path.rtt[rows],
-            jitter_s=table.jitter_s[profile] * peak,
-            loss=np.minimum(loss, MAX_LOSS),
-            uplink_bps=table.uplink_bps[profile] * path.uplink[rows],
-            downlink_bps=table.downlink_bps[profile] * path.downlink[rows],
-            age_s=np.zeros_like(path.rtt[rows]),
-        )
-
-    measured = measure(rng, config, state(slice(0, None, 2)), probes)
-    return LinkSamples(
-        state(slice(1, None, 2)), measured, profile, np.asarray(table.radio[profile])
+    fall = config.disturbance_rate_floor**path.severity
+    rise = config.disturbance_rtt_peak**path.severity
+    loss = table.loss[profile] + config.disturbance_loss * path.severity
+    uplink_bps = table.uplink_bps[profile] * path.uplink
+    downlink_bps = table.downlink_bps[profile] * path.downlink
+    everywhen = LinkState(
+        rtt_s=table.rtt_s[profile] * path.rtt * rise,
+        jitter_s=table.jitter_s[profile] * rise,
+        loss=np.minimum(loss, MAX_LOSS),
+        uplink_bps=uplink_bps * fall,
+        downlink_bps=downlink_bps * fall,
+        age_s=np.zeros_like(fall),
     )
+    at_probes, decided = slice(0, None, 2), slice(1, None, 2)
+    disturbed = path.severity[decided] > 0.0
+    # A stay of exponential length has as long to go, whenever it is looked at.
+    to_go_s = rng.exponential(config.disturbance_lasts_s, disturbed.shape)
+    links = LinkSamples(
+        true=_rows(everywhen, decided),
+        measured=measure(rng, config, _rows(everywhen, at_probes), probes),
+        profile=profile,
+        radio=np.asarray(table.radio[profile]),
+    )
+    calm = Calm(uplink_bps[decided], downlink_bps[decided], np.where(disturbed, to_go_s, 0.0))
+    return links, calm
+
+
+def _rows(link: LinkState, rows: slice) -> LinkState:
+    return LinkState(*(getattr(link, name)[rows] for name in LinkState.__slots__))
+
+
+def synthetic_transfer(
+    calm: Calm,
+    link: LinkState,
+    task: TaskProfile,
+    edge_queue_s: FloatArray,
+    congestion_control: str,
+) -> Transfer:
+    """Both transfers of a remote run over links whose disturbance ends, perhaps meanwhile.
+
+    Each direction's rate is the mean over the time in which the link carries its bits. RTT and loss
+    stay those of the decision, and so does the slow movement; no disturbance begins meanwhile.
+
+    Args:
+        link: the true links at the decisions.
+        task, edge_queue_s: what the run really takes.
+    """
+    up_s = _carry_s(link.uplink_bps, calm.uplink_bps, calm.after_s, task.input_bytes)
+    left_s = np.maximum(calm.after_s - up_s - edge_queue_s - task.edge_s, 0.0)
+    down_s = _carry_s(link.downlink_bps, calm.downlink_bps, left_s, task.output_bytes)
+    means = replace(
+        link,
+        uplink_bps=8.0 * task.input_bytes / up_s,
+        downlink_bps=8.0 * task.output_bytes / down_s,
+    )
+    return transfer(means, task, congestion_control)
+
+
+def _carry_s(
+    disturbed_bps: FloatArray, calm_bps: FloatArray, calm_after_s: FloatArray, n_bytes: FloatArray
+) -> FloatArray:
+    """Seconds in which a link carries so many bytes, first at the one rate, then at the other."""
+    n_bits = 8.0 * np.maximum(n_bytes, 1.0)
+    disturbed_bits = np.minimum(disturbed_bps * calm_after_s, n_bits)
+    return np.minimum(calm_after_s, n_bits / disturbed_bps) + (n_bits - disturbed_bits) / calm_bps

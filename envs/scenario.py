@@ -15,7 +15,7 @@ from numpy.random import Generator
 
 from envs.config import EnvConfig
 from envs.edge_process import EdgeSamples, draw_edge
-from envs.link_process import LinkSamples, draw_links
+from envs.link_process import LinkSamples, draw_links, synthetic_transfer
 from envs.probe_times import draw_probe_times
 from envs.trace_process import draw_replay, load_bank, replayed_transfer
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
@@ -90,9 +90,9 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
         edge = draw_edge(rng, config.edge, probes)
         exact = replayed_transfer(replay, links.true, work.true, edge.queue_s, algorithm)
     else:
-        links = draw_links(rng, config.link, config.profiles, probes)
+        links, calm = draw_links(rng, config.link, config.profiles, probes)
         edge = draw_edge(rng, config.edge, probes)
-        exact = transfer(links.true, work.true, algorithm)
+        exact = synthetic_transfer(calm, links.true, work.true, edge.queue_s, algorithm)
     surprise = np.exp(config.link.transfer_sigma * rng.standard_normal((2, *work.gap_s.shape)))
     low = rng.random(lanes) < config.low_battery_share
     battery = np.where(

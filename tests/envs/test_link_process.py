@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from envs.config import LinkProcessConfig
-from envs.link_process import LinkSamples, draw_links, draw_path
+from envs.link_path import draw_path
+from envs.link_process import (
+    Calm,
+    LinkSamples,
+    draw_links,
+    synthetic_transfer,
+)
 from envs.probe_times import ProbeTimes, draw_probe_times
 from offload.energy_model import RADIO_NAMES
 from offload.errors import ConfigError
+from offload.link_model import transfer_s
+from offload.types import LinkState, TaskProfile, Transfer
 
 LANES = 200_000
 NOISE = 5.0 / np.sqrt(LANES)
@@ -21,8 +29,6 @@ QUIET = LinkProcessConfig(
     rate_spread=0.3,
     rate_sigma=0.5,
     rate_memory_s=12.0,
-    rate_fast_share=0.25,
-    rate_fast_memory_s=0.8,
     rtt_spread=0.1,
     rtt_sigma=0.2,
     rtt_memory_s=5.0,
@@ -39,15 +45,16 @@ def _links(
 ) -> tuple[LinkSamples, ProbeTimes]:
     rng = np.random.default_rng(seed)
     probes = draw_probe_times(rng, gap_s, config.estimate_age_s)
-    return draw_links(rng, config, (profile,), probes), probes
+    links, _ = draw_links(rng, config, (profile,), probes)
+    return links, probes
 
 
-def test_a_path_is_stationary_and_forgets_at_two_speeds() -> None:
+def test_a_path_is_stationary_and_forgets_as_told() -> None:
     gap_s = np.array([0.0, 0.1, 0.9, 5.0, 40.0])[:, None] * np.ones(LANES)
     path = draw_path(np.random.default_rng(0), QUIET, gap_s)
     clock_s = np.cumsum(gap_s[:, 0])
     # variances: between episodes; slow; fast. Memories: slow; fast.
-    rate = (0.09, 0.25 * 0.75, 0.25 * 0.25, 12.0, 0.8)
+    rate = (0.09, 0.25, 0.0, 12.0, 1.0)
     rtt = (0.01, 0.04 * 0.5, 0.04 * 0.5, 5.0, 0.4)
     for factor, law in ((path.uplink, rate), (path.downlink, rate), (path.rtt, rtt)):
         own, slow, fast, slow_s, fast_s = law
@@ -101,9 +108,7 @@ def test_an_estimate_is_the_link_of_the_last_probe_with_noise() -> None:
         # Two values of one path so far apart, and noise of 0.15; the episode's own part cancels.
         for low, high in ((0.0, 0.3), (2.0, 3.0), (8.0, 20.0)):
             these = (age_s >= low) & (age_s < high)
-            slow = 0.75 * (1 - np.exp(-age_s[these] / 12.0))
-            fast = 0.25 * (1 - np.exp(-age_s[these] / 0.8))
-            expected = 2 * 0.25 * (slow + fast).mean() + 0.15**2
+            expected = 2 * 0.25 * (1 - np.exp(-age_s[these] / 12.0)).mean() + 0.15**2
             assert error[these].var() == pytest.approx(expected, rel=10.0 / np.sqrt(these.sum()))
     # 1000 probes at a loss of 1.96 %.
     assert links.measured.loss.mean() == pytest.approx(0.5 / 25.5, rel=0.01)
@@ -167,6 +172,43 @@ def test_truth_and_estimate_share_the_severity_of_one_disturbance() -> None:
     assert believed.mean() == pytest.approx(expected, abs=NOISE)
 
 
+def test_a_disturbance_ends_after_its_mean_length_whenever_it_is_looked_at() -> None:
+    rng = np.random.default_rng(9)
+    probes = draw_probe_times(rng, np.zeros((1, LANES)), every_s=2.0)
+    links, calm = draw_links(rng, STILL, ("lte",), probes)
+    disturbed = links.true.uplink_bps[0] < 14e6
+    np.testing.assert_array_equal(calm.after_s[0] > 0.0, disturbed)
+    few = 5.0 / np.sqrt(disturbed.sum())
+    assert calm.after_s[0][disturbed].mean() == pytest.approx(3.0, rel=few)
+    np.testing.assert_allclose(calm.uplink_bps, 14e6)
+    np.testing.assert_allclose(calm.downlink_bps, 39e6)
+
+
+def test_a_transfer_gets_the_mean_rate_of_the_time_it_takes() -> None:
+    # 1 Mbit/s up for 2 s, then 10; 4 Mbit/s down until then, 8 afterwards.
+    link = LinkState(0.05, 0.0, 0.0, uplink_bps=1e6, downlink_bps=4e6)
+    calm = Calm(uplink_bps=np.array(10e6), downlink_bps=np.array(8e6), after_s=np.array(2.0))
+
+    def moved(up_bytes: float, down_bytes: float, edge_s: float, queue_s: float) -> Transfer:
+        task = TaskProfile(1.0, edge_s, up_bytes, down_bytes, 9.0)
+        return synthetic_transfer(calm, link, task, np.array(queue_s), "cubic")
+
+    def told(n_bytes: float, rate_bps: float) -> float:
+        return float(transfer_s(n_bytes, rate_bps, 0.05, 0.0, "cubic", 0.0))
+
+    # Up within the disturbance (1 s), and down within it: 0.5 s of the 0.6 s left.
+    within = moved(125_000.0, 250_000.0, edge_s=0.3, queue_s=0.1)
+    assert float(within.upload_s) == pytest.approx(told(125_000.0, 1e6))
+    assert float(within.download_s) == pytest.approx(told(250_000.0, 4e6))
+    # Up: 2 Mbit in 2 s, 20 more in 2 s, so 5.5 Mbit/s; down in the calm.
+    across = moved(2_750_000.0, 250_000.0, edge_s=0.3, queue_s=0.1)
+    assert float(across.upload_s) == pytest.approx(told(2_750_000.0, 5.5e6))
+    assert float(across.download_s) == pytest.approx(told(250_000.0, 8e6))
+    # Down: of 2 Mbit 1 in the 0.25 s left, 1 in 0.125 s.
+    late = moved(125_000.0, 250_000.0, edge_s=0.7, queue_s=0.05)
+    assert float(late.download_s) == pytest.approx(told(250_000.0, 2e6 / 0.375))
+
+
 def test_loss_never_passes_its_bound() -> None:
     config = replace(STILL, disturbance_loss=0.9)
     links, _ = _links(config, "edge_of_coverage", 7, np.zeros((1, LANES)))
@@ -177,7 +219,7 @@ def test_loss_never_passes_its_bound() -> None:
 def test_every_lane_draws_one_profile_and_its_radio() -> None:
     rng = np.random.default_rng(8)
     probes = draw_probe_times(rng, np.ones((4, 3000)), every_s=2.0)
-    links = draw_links(rng, QUIET, ("lan", "5g_mmwave", "3g"), probes)
+    links, _ = draw_links(rng, QUIET, ("lan", "5g_mmwave", "3g"), probes)
     assert np.bincount(links.profile).min() > 900
     radios = [RADIO_NAMES[index] for index in links.radio[np.argsort(links.profile)]]
     assert list(dict.fromkeys(radios)) == ["wifi", "5g_mmwave", "3g"]
@@ -188,9 +230,8 @@ def test_every_lane_draws_one_profile_and_its_radio() -> None:
     [
         ("rate_spread", -0.1),
         ("rate_sigma", float("nan")),
-        ("rate_fast_share", 1.01),
+        ("rtt_fast_share", 1.01),
         ("rtt_fast_share", -0.01),
-        ("rate_fast_memory_s", 0.0),
         ("rtt_fast_memory_s", 0.0),
         ("volatility_sigma", -1.0),
         ("disturbance_lasts_s", 0.0),

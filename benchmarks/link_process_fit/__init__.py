@@ -1,0 +1,1 @@
+"""Parts of ``benchmarks/fit_link_process.py``: statistics of links, the fit, the plot."""
