@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netem import congestion_control, unprivileged
-from netem.backends.base import TUN_DEVICE, closed_tun_device
+from netem.backends.base import closed_tun_device
+from netem.emulator.ports import TUN_DEVICE
 
 _CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 _SLEEP_S = 0.001
@@ -100,8 +101,8 @@ def _congestion_control() -> Fact:
 
 def _processors() -> Fact:
     usable = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
-    found = f"{usable}, load of the last minute {os.getloadavg()[0]:.1f}"
-    return Fact("CPUs", found)
+    load = f", load of the last minute {os.getloadavg()[0]:.1f}" if os.name == "posix" else ""
+    return Fact("CPUs", f"{usable}{load}")
 
 
 def _clock() -> Fact:

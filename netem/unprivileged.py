@@ -45,6 +45,8 @@ def privileged() -> bool:
 
 def outer_uid() -> int | None:
     """The user that is root in this process's user namespace; None: the machine's own."""
+    if sys.platform != "linux":
+        return None
     inside, outside, count = map(int, Path("/proc/self/uid_map").read_text().split()[:3])
     return outside if inside == 0 and count == 1 else None
 

@@ -139,7 +139,9 @@ def has_terminal() -> bool:
 
 
 def in_foreground() -> bool:
-    """Whether a terminal's Ctrl-C reaches this process."""
+    """Whether a terminal's Ctrl-C reaches this process; False where that cannot be known."""
+    if os.name != "posix":
+        return False
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, Protocol
 
 from netem import unprivileged
+from netem.emulator.ports import TUN_DEVICE
 from netem.layout import Layout
 from netem.qdisc import ORDER_RATE_BPS, LinkStats
 from offload.errors import ConfigError
 from offload.types import LinkProfile
-
-TUN_DEVICE = "/dev/net/tun"
 
 
 @dataclass(frozen=True, slots=True)

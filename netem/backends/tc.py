@@ -43,10 +43,7 @@ class TcBackend(PacketBackend):
     @classmethod
     def probe(cls) -> Capability:
         """Build the qdiscs once in a namespace without a name, which ends with the probe."""
-        refusal = missing_tools({**TOOLS, "unshare": "util-linux"})
-        if refusal is not None:
-            return refusal
-        refusal = missing_rights()
+        refusal = missing_tools({**TOOLS, "unshare": "util-linux"}) or missing_rights()
         if refusal is not None:
             return refusal
         tried = subprocess.run(
@@ -128,14 +125,6 @@ class TcBackend(PacketBackend):
 def router_interface(wire: Wire) -> str:
     """Name of the router's interface on a wire."""
     return wire.endpoint.interface.replace("0", "1")
-
-
-def may_make_namespaces() -> bool:
-    """Whether this process may make a network namespace, found out by making one."""
-    tried = subprocess.run(
-        ["unshare", "--net", "--", "true"], capture_output=True, timeout=20, check=False
-    )
-    return tried.returncode == 0
 
 
 def _forward() -> None:

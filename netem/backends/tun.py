@@ -7,20 +7,25 @@ There /dev/net/tun may be closed to it; it then reads and writes veth pairs over
 from __future__ import annotations
 
 import dataclasses
-import os
 import secrets
 import subprocess
 from typing import ClassVar
 
-from netem.backends.base import Capability, PacketBackend, missing_tools
-from netem.backends.tc import TOOLS, may_make_namespaces, router_interface
+from netem.backends.base import (
+    Capability,
+    PacketBackend,
+    closed_tun_device,
+    missing_rights,
+    missing_tools,
+)
+from netem.backends.tc import TOOLS, router_interface
 from netem.backends.tun_process import (
     START_TIMEOUT_S,
     EmulatorProcess,
     emulator_command,
     emulator_environment,
 )
-from netem.emulator.ports import TUN_DEVICE, PortKind
+from netem.emulator.ports import PortKind
 from netem.emulator.settings import DirectionSettings
 from netem.layout import Layout, configure_end, offloads_off, silence_ipv6
 from netem.namespaces import add_namespace, call_in_namespace, namespace_path, run_tool
@@ -46,15 +51,11 @@ class TunBackend(PacketBackend):
     @classmethod
     def probe(cls) -> Capability:
         """Open a port of the kind it would use, in a namespace that ends with the probe."""
-        refusal = missing_tools({**TOOLS, "unshare": "util-linux"})
+        refusal = missing_tools({**TOOLS, "unshare": "util-linux"}) or missing_rights()
         if refusal is not None:
             return refusal
-        if not may_make_namespaces():
-            return Capability(
-                False, f"may not make network namespaces (uid {os.getuid()})", "run it with sudo"
-            )
-        unopened = tun_refusal()
-        kind: PortKind = "tap" if unopened is None else "packet"
+        closed = closed_tun_device()
+        kind: PortKind = "tap" if closed is None else "packet"
         attempt = emulator_command("try", kind, "scratch0")
         if kind == "packet":
             attempt = ["sh", "-c", _VETH, "sh", "scratch0", *attempt]
@@ -70,8 +71,8 @@ class TunBackend(PacketBackend):
             said = (tried.stderr.strip() or "nothing").splitlines()[-1]
             return Capability(False, f"cannot open a {kind} port: {said}", "modprobe tun")
         what = "a TAP device was opened in a scratch namespace"
-        if unopened is not None:
-            what = f"packet sockets on veth pairs, since {unopened}"
+        if closed is not None:
+            what = f"packet sockets on veth pairs: {closed.reason} ({closed.remedy} opens it)"
         return Capability(True, f"{what}; {tried.stdout.strip()}")
 
     def use_seed(self, seed: int) -> None:
@@ -85,7 +86,7 @@ class TunBackend(PacketBackend):
         for name in layout.namespaces:
             add_namespace(name)
         router = layout.router_namespace
-        kind: PortKind = "tap" if tun_refusal() is None else "packet"
+        kind: PortKind = "tap" if closed_tun_device() is None else "packet"
         if kind == "packet":
             self._lay_veths()
         self._process = EmulatorProcess(namespace_path(router), layout.directory / "emulator.log")
@@ -152,14 +153,3 @@ class TunBackend(PacketBackend):
         if self._process is None:
             raise BackendError("the emulator is not running")
         return self._process.ask(request)
-
-
-def tun_refusal() -> str | None:
-    """Why /dev/net/tun cannot be opened, and what would change that; None when it can."""
-    try:
-        os.close(os.open(TUN_DEVICE, os.O_RDWR | os.O_CLOEXEC))
-    except PermissionError:
-        return f"{TUN_DEVICE} is closed to uid {os.getuid()} (chmod 0666 {TUN_DEVICE} opens it)"
-    except OSError as error:
-        return f"{TUN_DEVICE} cannot be opened: {error.strerror} (modprobe tun)"
-    return None
