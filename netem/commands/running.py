@@ -71,9 +71,7 @@ def opened(profile: LinkProfile, options: LinkOptions) -> Iterator[Link]:
             algorithm = f"{congestion_control.default()}, the default"
         say(link.reason)
         if (uid := unprivileged.outer_uid()) is not None:
-            say(
-                f"uid {uid} is root here, in namespaces of its own, network included, and nowhere else"
-            )
+            say(f"uid {uid} is root in namespaces of its own (network too), and nowhere else")
         say(f"{profile.name}: up {_described(profile.uplink)}")
         say(f"{profile.name}: down {_described(profile.downlink)}; TCP uses {algorithm}")
         for limit in link.limits:
