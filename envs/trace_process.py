@@ -25,7 +25,7 @@ from envs.probe_times import ProbeTimes
 from offload.cost_model import transfer
 from offload.energy_model import RADIO_NAMES
 from offload.link_model import MIN_RATE_BPS
-from offload.link_trace import LinkTrace, load_trace
+from offload.link_trace import LinkTrace, load_trace_files
 from offload.types import FloatArray, IntArray, LinkState, TaskProfile, Transfer
 
 JITTER_WINDOW_S = 5.0
@@ -180,7 +180,7 @@ def load_bank(paths: tuple[str, ...], base: str) -> TraceBank:
     Raises:
         TraceError: a file that is missing or damaged.
     """
-    return TraceBank([load_trace(path, base=base) for path in paths])
+    return TraceBank(load_trace_files(paths, base=base))
 
 
 def link_names(config: EnvConfig) -> tuple[str, ...]:

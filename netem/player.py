@@ -174,15 +174,21 @@ class TracePlayer:
             self.check()
 
     @property
+    def elapsed_s(self) -> float:
+        """Time since the replay began."""
+        return time.monotonic() - self._start_s
+
+    @property
     def position_s(self) -> float:
         """Time in the trace; in a replay that loops it starts over with the trace."""
-        elapsed_s = time.monotonic() - self._start_s
-        return elapsed_s % self.trace.end_s if self._loop else min(elapsed_s, self.trace.end_s)
+        if self._loop:
+            return self.elapsed_s % self.trace.end_s
+        return min(self.elapsed_s, self.trace.end_s)
 
     @property
     def over(self) -> bool:
         """True once the last row of a replay that does not loop has had its time."""
-        return not self._loop and time.monotonic() - self._start_s >= self.trace.end_s
+        return not self._loop and self.elapsed_s >= self.trace.end_s
 
     def report(self) -> Replayed:
         """How the replay has kept time so far."""
@@ -216,7 +222,7 @@ class TracePlayer:
                         return
                 if self._stop.wait(self._time_of(turn, row) - time.monotonic()):
                     return
-                elapsed_s = time.monotonic() - self._start_s
+                elapsed_s = self.elapsed_s
                 now_turn = int(elapsed_s // trace.end_s) if self._loop else 0
                 # A clock that wakes us a hair early must not lead back to the row before.
                 now = max((turn, row), (now_turn, self._row_at(elapsed_s)))

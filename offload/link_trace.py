@@ -15,8 +15,8 @@ What a file lacks (a direction, delay, loss) comes from a base profile, and
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +57,7 @@ class LinkTrace:
     """A link over time; each row holds until the next, the last until ``end_s``.
 
     Attributes:
-        name: the file's, without what follows its last dot.
+        name: the file's, without what follows its last dot where that tells it from others.
         t_s: start of each row, shape (rows,), rising from 0.
         end_s: end of the last row, so the trace's length.
         uplink_bps, downlink_bps: rates, shape (rows,); 0 is an outage.
@@ -150,7 +150,25 @@ def load_traces(
     Raises:
         TraceError: no folder, nothing in it, or as :func:`load_trace`.
     """
-    return tuple(load_trace(path, format, base) for path in trace_files(directory))
+    return load_trace_files(trace_files(directory), format, base)
+
+
+def load_trace_files(
+    paths: Sequence[Path | str], format: str = "auto", base: str = DEFAULT_BASE
+) -> tuple[LinkTrace, ...]:
+    """Load several traces; those that would share a name get their files' whole names or paths.
+
+    Raises:
+        TraceError: as :func:`load_trace`.
+    """
+    traces = [load_trace(path, format, base) for path in paths]
+    for longer in (lambda file: Path(file).name, str):
+        counts = Counter(trace.name for trace in traces)
+        traces = [
+            trace if counts[trace.name] == 1 else replace(trace, name=longer(trace.source))
+            for trace in traces
+        ]
+    return tuple(traces)
 
 
 def trace_files(directory: Path | str) -> tuple[Path, ...]:
@@ -199,10 +217,10 @@ def _completed(path: Path, raw: RawTrace, base: LinkProfile) -> LinkTrace:
     assumed = list(raw.remarks)
     filled: dict[str, FloatArray] = {}
     for side, direction in (("uplink", base.uplink), ("downlink", base.downlink)):
-        for column, value in (
-            ("bps", direction.rate_bps),
-            ("delay_s", direction.delay_s),
-            ("loss", direction.loss),
+        for column, value, words in (
+            ("bps", direction.rate_bps, f"rate {(direction.rate_bps or 0.0) / 1e6:g} Mbit/s"),
+            ("delay_s", direction.delay_s, f"delay {direction.delay_s * 1e3:g} ms"),
+            ("loss", direction.loss, f"loss {direction.loss * 100:.2g} %"),
         ):
             name = f"{side}_{column}"
             given: FloatArray | None = getattr(raw, name)
@@ -211,7 +229,7 @@ def _completed(path: Path, raw: RawTrace, base: LinkProfile) -> LinkTrace:
                     raise TraceError(
                         f"{path}: has no {side} rate, and neither has base profile {base.name!r}"
                     )
-                assumed.append(f"{name} {value:g} from profile {base.name!r}")
+                assumed.append(f"{side} {words} from profile {base.name!r}")
                 given = np.full(len(raw.t_s), value)
             filled[name] = given
     radio = _radio(raw.technologies)
