@@ -17,6 +17,9 @@ from netem.emulator.settings import DirectionSettings
 MESSAGE_BYTES = 65536
 _FRAMES_A_TURN = 64
 """Frames read before those that are due get their turn."""
+_LONG_SLEEP_NS, _EARLY_NS = 1_000_000, 150_000
+"""After a long sleep a processor is late by about the second figure, so the rest is spun away. Only
+then: frames at short intervals would spin a whole core."""
 _ETHERTYPE_IPV4 = b"\x08\x00"
 
 
@@ -87,12 +90,17 @@ class Forwarder:
         by_descriptor = {passage.source.fileno(): passage for passage in passages}
         control = self._control.fileno()
         waiting_for = [*by_descriptor, control, self._owner]
+        spin_until_ns = 0
         while True:
+            now_ns = time.monotonic_ns()
             due_ns = min(direction.due_ns() for direction in directions)
             if due_ns == NEVER_NS:
                 timeout_s = None
+            elif due_ns - now_ns > _LONG_SLEEP_NS:
+                timeout_s = (due_ns - now_ns - _EARLY_NS) / 1e9
+                spin_until_ns = due_ns
             else:
-                timeout_s = max(0, due_ns - time.monotonic_ns()) / 1e9
+                timeout_s = max(0, due_ns - now_ns) / 1e9 if now_ns >= spin_until_ns else 0
             for descriptor in select.select(waiting_for, (), (), timeout_s)[0]:
                 if descriptor in by_descriptor:
                     by_descriptor[descriptor].take_in()
