@@ -277,8 +277,8 @@ def main(config: Config) -> None:
         command = "python benchmarks/probes.py --backend " + used
         command += f" --measurements {config.measurements} --idle-s {config.idle_s:g}"
         command += f" --budget-share {config.budget_share:g} --loss-runs {config.loss_runs}"
-        for entry in found.values():
-            entry["command"] = command
+        for name, entry in found.items():
+            entry["command"] = f"{command} --profiles {name}"
         known = {**earlier, **found}
         record = {
             "backend": used,

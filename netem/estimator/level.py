@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from typing import NamedTuple
 
 from netem.estimator.decaying import DecayingMean
 
@@ -19,20 +20,31 @@ _SCATTER_SAMPLES = 20.0
 _RUN_SAMPLES = 64
 
 
+class _Sample(NamedTuple):
+    at_s: float
+    value: float
+    sd: float
+
+
 class _Run:
     """Samples since deviations to one side began to pile up."""
 
     def __init__(self) -> None:
         self.sum = 0.0
-        self.samples: deque[tuple[float, float, float]] = deque(maxlen=_RUN_SAMPLES)
+        self._samples: deque[tuple[float, _Sample]] = deque(maxlen=_RUN_SAMPLES)
 
-    def add(self, deviation: float, sample: tuple[float, float, float]) -> bool:
+    def add(self, deviation: float, sample: _Sample) -> bool:
         self.sum = max(0.0, self.sum + deviation - SLACK)
         if self.sum == 0.0:
-            self.samples.clear()
+            self._samples.clear()
         else:
-            self.samples.append(sample)
+            self._samples.append((deviation, sample))
         return self.sum > ALARM
+
+    def of_new_level(self) -> list[_Sample]:
+        """The samples of a run that ended in an alarm, less the chance deviations it began with."""
+        least = min(deviation for deviation, _ in list(self._samples)[-2:]) / 2
+        return [sample for deviation, sample in self._samples if deviation >= least]
 
 
 class Level:
@@ -88,19 +100,19 @@ class Level:
         if self._mean.samples == 0.0:
             self._fold(at_s, value, sd)
             return []
-        spread = math.hypot(sd * math.sqrt(max(1.0, self._scatter)), self.sd)
+        widened = max(1.0, self._scatter)
+        spread = math.hypot(sd * math.sqrt(widened), self.sd)
         deviation = (value - self.value) / spread
         counted = max(-LARGEST, min(LARGEST, deviation))
-        sample = (at_s, value, sd)
+        sample = _Sample(at_s, value, sd)
         for run, signed in zip(self._runs, (counted, -counted), strict=True):
             if run.add(signed, sample):
-                # The older half may be chance deviations from before the jump.
-                newest = list(run.samples)[len(run.samples) // 2 :]
+                newest = run.of_new_level()
                 self._begin()
                 for entry in newest:
                     self._fold(*entry)
-                return [entry[1] for entry in newest]
-        self._scatter += (counted**2 - self._scatter) / _SCATTER_SAMPLES
+                return [entry.value for entry in newest]
+        self._scatter += (widened * counted**2 - self._scatter) / _SCATTER_SAMPLES
         shortened = max(-WINSOR, min(WINSOR, deviation)) * spread
         self._fold(at_s, self.value + shortened, sd)
         return []

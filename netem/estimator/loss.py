@@ -45,13 +45,14 @@ class LossTracker:
         """Standard error of the share; infinite before any packet.
 
         A two-state (Gilbert-Elliott) chain with mean burst length b widens the binomial variance by
-        (2 - p - r) / (p + r), r = 1/b. Half a loss is added, or none seen would pass for certainty.
+        (2 - p - r) / (p + r), r = 1/b. Half a burst is added, or none seen would pass for
+        certainty.
         """
         if not self._sent:
             return math.inf
-        share = (self._lost + 0.5) / (self._sent + 1.0)
         leave = min(1.0, self._bursts / self._lost) if self._lost else 1.0
-        enter = leave * share / (1.0 - share) if share < 1.0 else 1.0
+        share = min(0.999, (self._lost + 0.5 / max(leave, 1e-3)) / (self._sent + 1.0))
+        enter = leave * share / (1.0 - share)
         widened = max(1.0, (2.0 - enter - leave) / (enter + leave))
         return math.sqrt(share * (1.0 - share) * widened / self._sent)
 
@@ -62,7 +63,6 @@ class LossTracker:
         lost = max(0.0, min(lost, sent))
         faded = math.exp(-max(0.0, at_s - self.at_s) / MEMORY_S) if self._sent else 1.0
         faded *= min(1.0, MEMORY_PACKETS / (faded * self._sent + sent))
-        before = self._bursts / self._sent if self._sent else 0.0
         self._sent = faded * self._sent + sent
         self._lost = faded * self._lost + lost
         self._bursts = faded * self._bursts + (lost > 0)
@@ -74,19 +74,24 @@ class LossTracker:
         if lost:
             self._recent.append((self._total, lost))
         if self._total > 2 * _RECENT_PACKETS:
-            self._notice_change(before)
+            self._notice_change()
 
     def take_back(self) -> None:
         """A packet counted as lost was only late."""
         self._lost = max(0.0, self._lost - 1.0)
 
-    def _notice_change(self, bursts_a_packet: float) -> None:
+    def _notice_change(self) -> None:
         seen = len(self._recent)
-        if seen >= 4 and _poisson_tail(seen, bursts_a_packet * _RECENT_PACKETS) < _CHANCE:
+        older = max(0.0, self._bursts - seen) + 0.5  # none seen is not certainty
+        expected = older * _RECENT_PACKETS / max(1.0, self._sent - _RECENT_PACKETS)
+        if seen >= 3 and _poisson_tail(seen, expected) < _CHANCE:
             self._sent = float(_RECENT_PACKETS)
             self._lost = math.fsum(lost for _, lost in self._recent)
             self._bursts = float(seen)
-        elif self._lost and math.exp(-bursts_a_packet * self._since_burst) < _CHANCE:
+            return
+        # The chance of none in a run of packets, given the count before it (Poisson, gamma prior).
+        before = self._sent - self._since_burst
+        if before > 0 and (before / self._sent) ** (self._bursts + 0.5) < _CHANCE:
             self._sent, self._lost, self._bursts = self._since_burst, 0.0, 0.0
 
 
