@@ -92,7 +92,8 @@ class TcpProber:
     def measure(self, timeout_s: float = 4.0) -> LinkState:
         """Probe the link now, and return the estimate with it. A link that is down has loss 1.
 
-        Takes a dozen round trips (four on a slow link) and two to eight transfers of 0.15 s, or 0.5 under jitter.
+        Takes a dozen round trips (four on a slow link) and two to eight transfers of 0.15 s, up to
+        0.5 s under jitter.
         """
         until = time.monotonic() + timeout_s
         self._waited_s = timeout_s
