@@ -171,7 +171,7 @@ def test_budget_by_hand() -> None:
 def test_budget_keeps_its_share_over_an_hour() -> None:
     for rate_bps in (0.3e6, 5e6, 200e6):
         budget = ProbeBudget(0.01, 0.0, ProbeCost())
-        spent = now_s = 0
+        spent = now_s = 0.0
         while now_s < 3600:
             budget.update(now_s, rate_bps, rate_bps, ProbeCost(int(spent), int(spent)))
             packets = budget.train(0.02, uplink=True)
