@@ -19,16 +19,6 @@ def possible() -> None:
     user.need_user_namespaces()
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder that the user can reach and write."""
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
-    if os.geteuid() == 0:
-        os.chown(tmp_path, user.UID, user.UID)
-    return tmp_path
-
-
 def launched(script: str) -> subprocess.CompletedProcess[str]:
     """Run a shell script inside."""
     return user.run(user.python(), "-I", "-S", user.LAUNCHER, "sh", "-c", script)
@@ -58,15 +48,16 @@ def wait_until_empty(namespace: str, patience_s: float = 5.0) -> None:
         time.sleep(0.01)
 
 
-def test_root_inside_and_the_users_files_outside(folder: Path) -> None:
+def test_root_inside_and_the_users_files_outside(tmp_path: Path) -> None:
+    user.hand_over(tmp_path)
     before = set(Path("/run/netns").glob("*"))
     done = launched(
-        f"id -u; touch {folder}/file; ip netns add only-here; ls /run/netns; ls /run | wc -l;"
+        f"id -u; touch {tmp_path}/file; ip netns add only-here; ls /run/netns; ls /run | wc -l;"
         " cat /proc/1/status | grep NSpid; ip -br link show dev lo"
     )
     uid, namespace, entries, first, loopback = done.stdout.splitlines()
     assert (uid, namespace, done.returncode) == ("0", "only-here", 0)
-    assert (folder / "file").stat().st_uid == user.UID
+    assert (tmp_path / "file").stat().st_uid == user.UID
     assert set(Path("/run/netns").glob("*")) == before
     assert int(entries) >= len(set(os.listdir("/run")) - {"offload-netem"})
     assert first.split() == ["NSpid:", "1"]

@@ -167,3 +167,26 @@ def test_doctor_names_what_forbids_user_namespaces() -> None:
     assert tc.startswith("tc: no")
     assert "user.max_user_namespaces is 0" in tc
     assert "to fix it: run it with sudo, or: sudo sysctl -w user.max_user_namespaces=15000" in tc
+
+
+@pytest.mark.slow
+def test_live_evaluation_as_an_ordinary_user(tmp_path: Path) -> None:
+    user.hand_over(tmp_path)
+    backend = user.packet_backend()
+    words = ["--mode", "live", "--backend", backend, "--profile", "wifi", "--tasks", "2"]
+    few = ["--max-local", "0.1", "--policies", "always-local,always-edge"]
+    places = [
+        "--runs",
+        f"{tmp_path}/none",
+        "--out",
+        f"{tmp_path}/out",
+        "--json",
+        f"{tmp_path}/sum.json",
+    ]
+    done = user.run(user.python(), "evaluate.py", *words, *few, *places, timeout_s=120.0)
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "sum.json").read_text())
+    assert (summary["mode"], summary["backend"]) == ("live", backend)
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert {"result.json", "decisions.csv", "sum.json"} <= {path.name for path in written}
+    assert {path.stat().st_uid for path in written} == {user.UID}
