@@ -14,7 +14,7 @@ from typing import Any
 
 import ordinary_user as user
 import pytest
-from conftest import REPOSITORY
+from conftest import REPOSITORY, need_uml
 
 from netem.unprivileged import namespaces_refused
 
@@ -73,6 +73,35 @@ def test_tc_carries_and_its_tbf_shapes(who: str) -> None:
     assert found["routes"] == ["cubic", "cubic"]
     assert found["metrics_saved"] == [False, False]
     assert found["left"] == []
+
+
+@pytest.mark.uml
+def test_uml_where_the_tun_device_is_open(tmp_path: Path) -> None:
+    """Root lays an open TUN device over the machine's, in a mount namespace of the test's own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can lay a device over another")
+    need_uml()
+    user.need_user_namespaces()
+    device = tmp_path / "dev"
+    device.mkdir()
+    lay = f"mount -t tmpfs tmpfs {device} && mknod -m 0666 {device}/tun c 10 200"
+    run_netem = user.argv(user.python(), "-m", "netem", "up", "wifi", "--backend", "uml", "--")
+    done = subprocess.run(
+        [
+            *("unshare", "--mount", "sh", "-c"),
+            f'{lay} && mount --bind {device}/tun /dev/net/tun && exec "$@"',
+            *("sh", *run_netem, "sh", "-c", "id -u; echo $OFFLOAD_EDGE_ADDRESS"),
+        ],
+        cwd=REPOSITORY,
+        env=user.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "0\n198.18.0.6\n"
+    assert "netem: wifi: up 30 Mbit/s, 3 ± 1 ms" in done.stderr  # printed once it read back equal
 
 
 @pytest.mark.slow
