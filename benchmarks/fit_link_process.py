@@ -3,9 +3,10 @@
     python benchmarks/fit_link_process.py --traces DIR    # statistics, fit, table, JSON and picture
     python benchmarks/fit_link_process.py                 # table and picture of the last fit
 
-DIR holds traces with a row each half second (``offload.link_trace``). The JSON holds statistics
-alone. What the fit finds becomes a default of ``envs.config.LinkProcessConfig`` by hand; the
-command says where the two differ. The fit takes a few minutes.
+DIR holds traces with a row each half second (``offload.link_trace``), pings for the first 30 s. The
+JSON holds statistics alone. What the fit finds becomes a default of
+``envs.config.LinkProcessConfig`` by hand; the command says where the two differ. The fit takes a
+few minutes.
 """
 
 from __future__ import annotations
@@ -27,6 +28,10 @@ from offload.errors import OffloadError, TraceError
 from offload.link_trace import load_traces
 
 ROOT = Path(__file__).resolve().parents[1]
+NOT_AT_ONCE = (
+    "Uplink, downlink and pings of a trace were measured minutes apart, not at once: they say "
+    "nothing of what happens together. That one disturbance hits all three is assumed."
+)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,7 @@ def run(config: Config, console: Console) -> None:
             raise TraceError(f"{config.traces}: one trace tells nothing of the spread; give more")
         found = study(traces, config.seed)
         config.output.write_text(json.dumps(found, indent=1) + "\n")
+    console.print(NOT_AT_ONCE)
     for quantity, part in found["statistics"].items():
         console.print(_statistics_table(quantity, part, found["links"]))
     console.print(_settings_table(found))
@@ -94,8 +100,10 @@ def _settings_table(found: dict[str, Any]) -> Table:
         default = getattr(now, name)
         note = "" if default == value else "  differs"
         table.add_row(name, f"{found['judged'][name]:g}", f"{value:g}", f"{default:g}{note}")
+    left = found["left_over_standard_errors"]
     table.caption = (
-        f"root mean square of what is left: {found['left_over_standard_errors']} standard errors"
+        "root mean square of what is left of the differences, in standard errors: "
+        f"{left['judged']} judged, {left['fitted']} fitted"
     )
     return table
 

@@ -55,20 +55,20 @@ class LinkProcessConfig:
         loss_probe_packets: packets from which the device estimates loss (binomial).
     """
 
-    rate_spread: float = 0.9
-    rate_sigma: float = 0.9
-    rate_memory_s: float = 15.0
-    rtt_spread: float = 0.22
-    rtt_sigma: float = 0.15
-    rtt_memory_s: float = 5.0
-    rtt_fast_share: float = 0.5
-    rtt_fast_memory_s: float = 0.5
-    volatility_sigma: float = 0.4
-    disturbance_every_s: float = 25.0
-    disturbance_lasts_s: float = 1.2
-    disturbance_rate_floor: float = 0.003
-    disturbance_rtt_peak: float = 8.0
-    disturbance_loss: float = 0.05
+    rate_spread: float = 0.57
+    rate_sigma: float = 1.17
+    rate_memory_s: float = 35.3
+    rtt_spread: float = 0.19
+    rtt_sigma: float = 0.196
+    rtt_memory_s: float = 20.0
+    rtt_fast_share: float = 0.303
+    rtt_fast_memory_s: float = 0.126
+    volatility_sigma: float = 0.439
+    disturbance_every_s: float = 8.9
+    disturbance_lasts_s: float = 0.606
+    disturbance_rate_floor: float = 0.00133
+    disturbance_rtt_peak: float = 4.01
+    disturbance_loss: float = 0.052
     transfer_sigma: float = 0.1
     estimate_age_s: float = 2.0
     rtt_noise: float = 0.05

@@ -7,6 +7,7 @@ the measured one's standard error, which a bootstrap over links tells.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -57,22 +58,42 @@ def _vector(found: dict[str, dict[str, float]]) -> FloatArray:
     return np.nan_to_num(np.array(values))
 
 
-def fit_movement(
-    panels: Panels, samples: list[Panels], seed: int
-) -> tuple[LinkProcessConfig, float]:
-    """Fit what the panels say of a link's movement within an episode.
+@dataclass(frozen=True, slots=True)
+class Yardstick:
+    """How far synthetic links are from measured ones.
 
-    Args:
-        samples: bootstrap samples of the panels.
-        seed: of the random numbers that every trial draws from.
-
-    Returns:
-        The settings, rounded to three digits, and the root mean square of what is left of the
-        differences, in standard errors.
+    Attributes:
+        panels: the measured links.
+        wanted, errors: their statistics, one behind the other, and the standard errors of these.
+        seed: of the random numbers that every synthetic panel is drawn from.
     """
-    wanted = _vector(describe_all(panels))
-    errors = np.std([_vector(describe_all(sample)) for sample in samples], axis=0)
-    errors = np.maximum(errors, np.maximum(MIN_RELATIVE_ERROR * np.abs(wanted), MIN_ERROR))
+
+    panels: Panels
+    wanted: FloatArray
+    errors: FloatArray
+    seed: int
+
+    @classmethod
+    def of(cls, panels: Panels, samples: list[Panels], seed: int) -> Yardstick:
+        """Take the standard errors from bootstrap samples of the panels."""
+        wanted = _vector(describe_all(panels))
+        errors = np.std([_vector(describe_all(sample)) for sample in samples], axis=0)
+        least = np.maximum(MIN_RELATIVE_ERROR * np.abs(wanted), MIN_ERROR)
+        return cls(panels, wanted, np.maximum(errors, least), seed)
+
+    def differences(self, config: LinkProcessConfig) -> FloatArray:
+        """Of each statistic, in standard errors."""
+        drawn = synthetic(np.random.default_rng(self.seed), config, self.panels, FIT_SETS)
+        off: FloatArray = (_vector(describe_all(drawn)) - self.wanted) / self.errors
+        return off
+
+    def left_over(self, config: LinkProcessConfig) -> float:
+        """Root mean square of the differences."""
+        return float(np.sqrt(np.mean(self.differences(config) ** 2)))
+
+
+def fit_movement(yardstick: Yardstick) -> LinkProcessConfig:
+    """Fit what the panels say of a link's movement within an episode, to three digits."""
 
     def settings(logs: FloatArray) -> LinkProcessConfig:
         values: dict[str, Any] = {
@@ -80,17 +101,16 @@ def fit_movement(
         }
         return LinkProcessConfig(rate_spread=0.0, rtt_spread=0.0, **values)
 
-    def differences(logs: FloatArray) -> FloatArray:
-        drawn = synthetic(np.random.default_rng(seed), settings(logs), panels, FIT_SETS)
-        off: FloatArray = (_vector(describe_all(drawn)) - wanted) / errors
-        return off
-
     start, low, high = np.log(np.array(list(START.values()))).T
     found = least_squares(
-        differences, start, bounds=(low, high), loss="soft_l1", diff_step=0.05, max_nfev=25
+        lambda logs: yardstick.differences(settings(logs)),
+        start,
+        bounds=(low, high),
+        loss="soft_l1",
+        diff_step=0.05,
+        max_nfev=25,
     )
-    left = differences(found.x)
-    return settings(found.x), float(np.sqrt(np.mean(left**2)))
+    return settings(found.x)
 
 
 def fit_spread(medians: FloatArray, groups: list[str], drawn_medians: FloatArray) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks.link_process_fit.fitting import (
     QUANTITIES,
     START,
+    Yardstick,
     describe_all,
     fit_movement,
     fit_spread,
@@ -64,7 +65,8 @@ def study(traces: Sequence[LinkTrace], seed: int) -> dict[str, Any]:
     """
     panels = measured(traces)
     samples = resampled(np.random.default_rng(seed), panels, BOOTSTRAPS)
-    movement, left_over = fit_movement(panels, samples, seed)
+    yardstick = Yardstick.of(panels, samples, seed)
+    movement = fit_movement(yardstick)
     fitted, base_loss = _rest_of_the_fit(traces, panels, movement, seed)
 
     def drawn(config: LinkProcessConfig) -> list[Panels]:
@@ -78,7 +80,10 @@ def study(traces: Sequence[LinkTrace], seed: int) -> dict[str, Any]:
         "row_s": ROW_S,
         "ping_run_s": PING_RUN_S,
         "seed": seed,
-        "left_over_standard_errors": round(left_over, 2),
+        "left_over_standard_errors": {
+            "judged": round(yardstick.left_over(JUDGED), 2),
+            "fitted": round(yardstick.left_over(fitted), 2),
+        },
         "loss_outside_disturbances": round(base_loss, 5),
         "settings": {name: asdict(fitted)[name] for name in FITTED},
         "judged": {name: asdict(JUDGED)[name] for name in FITTED},
