@@ -1,8 +1,10 @@
 """How long a message takes over an emulated link with TCP: what the link model is fitted to.
 
     python benchmarks/transfers.py                    # a short form, printed only
-    python benchmarks/transfers.py --profiles all --grid 60 --repetitions 2 --parallel 8 \\
-        --output docs/measured/transfers-uml.csv      # the campaign; carries on where it stopped
+    campaign="--profiles all --max-bytes 5000000 --backend uml --output transfers-uml.csv"
+    python benchmarks/transfers.py $campaign --grid 60 --repetitions 2 --parallel 8
+    python benchmarks/transfers.py $campaign --repetitions 6 --parallel 8    # profiles again
+    gzip -9n transfers-uml.csv                        # for docs/measured
 
 Messages go over one open connection as the edge client's do: TCP_NODELAY, kernel-sized buffers,
 one message at a time, idle for longer than a retransmission timeout before each. A message's time

@@ -14,6 +14,7 @@ from types import TracebackType
 
 from netem.goodput import connect
 from netem.link import Link
+from offload.errors import BackendError
 
 _ACKNOWLEDGE_PATIENCE_S = 10.0
 """Retries double their wait; where losses come in long bursts the last one can take minutes."""
@@ -180,7 +181,10 @@ class _Stalls:
     def _watch(self) -> None:
         while not self._done.wait(_STALL_CHECK_S):
             self._asked_s = asked_s = time.monotonic()
-            self._link.stats()
+            try:
+                self._link.stats()
+            except BackendError:
+                return  # silent for good: the question stays open, and with it the stall grows
             self._worst_s = max(self._worst_s, time.monotonic() - asked_s)
             self._asked_s = None
 
@@ -218,7 +222,10 @@ def _receive(receiver: socket.socket, n_bytes: int, deadline_s: float) -> float 
             return None
         receiver.settimeout(left_s)
         try:
-            received += receiver.recv_into(buffer)
+            size = receiver.recv_into(buffer)
         except TimeoutError:
             return None
+        if size == 0:
+            raise BackendError("the connection was closed in the middle of a message")
+        received += size
     return time.monotonic()

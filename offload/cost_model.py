@@ -26,13 +26,10 @@ from offload.types import (
 
 def transfer(link: LinkState, task: TaskProfile, congestion_control: str) -> Transfer:
     """Predict both transfers of a remote run, uplink and downlink each with its own rate."""
+    path = (link.rtt_s, link.loss, congestion_control, link.jitter_s)
     return Transfer(
-        link_model.transfer_s(
-            task.input_bytes, link.uplink_bps, link.rtt_s, link.loss, congestion_control
-        ),
-        link_model.transfer_s(
-            task.output_bytes, link.downlink_bps, link.rtt_s, link.loss, congestion_control
-        ),
+        link_model.transfer_s(task.input_bytes, link.uplink_bps, *path),
+        link_model.transfer_s(task.output_bytes, link.downlink_bps, *path),
     )
 
 

@@ -30,9 +30,10 @@ from offload.types import (
     Transfer,
 )
 
-# One window up, half a window down; the downlink is four times as fast.
-UPLOAD_S = 0.05 + 8 * 14_480 / 0.95e6
-DOWNLOAD_S = 0.05 + 8 * 7_240 / 3.8e6
+# One window up, half a window down, with 66 bytes of headers a segment and less the 3,200 bytes that
+# an idle link lets through at once; the downlink is four times as fast.
+UPLOAD_S = 0.05 + 8 * (14_480 + 660 - 3_200) / 1e6
+DOWNLOAD_S = 0.05 + 8 * (7_240 + 330 - 3_200) / 4e6
 EDGE_S = UPLOAD_S + 0.3 + 0.2 + DOWNLOAD_S
 LOCAL_S = 0.4 + 2.0
 # LTE: 0.11584 Mbit up, 0.05792 Mbit down, base power while moving, promotion, tail.
@@ -50,7 +51,7 @@ LOCAL_J = 5.0 * 2.0
 @pytest.fixture
 def context() -> DecisionContext:
     return DecisionContext(
-        link=LinkState(rtt_s=0.1, jitter_s=0.01, loss=0.0, uplink_bps=1e6, downlink_bps=4e6),
+        link=LinkState(rtt_s=0.1, jitter_s=0.0, loss=0.0, uplink_bps=1e6, downlink_bps=4e6),
         task=TaskProfile(
             local_s=2.0, edge_s=0.2, input_bytes=14_480.0, output_bytes=7_240.0, deadline_s=5.0
         ),
@@ -72,6 +73,13 @@ def test_upload_takes_the_uplink_and_download_the_downlink(context: DecisionCont
     moved = transfer(context.link, context.task, "cubic")
     assert moved.upload_s == pytest.approx(UPLOAD_S)
     assert moved.download_s == pytest.approx(DOWNLOAD_S)
+
+
+def test_a_jittery_link_takes_longer(context: DecisionContext) -> None:
+    # Ten packets, of which the latest counts: between one and two standard deviations of 20 ms.
+    link = replace(context.link, jitter_s=2**0.5 * 0.02)
+    late_s = transfer(link, context.task, "cubic").upload_s - UPLOAD_S
+    assert 0.01 < late_s < 0.04
 
 
 def test_the_device_queues_computes_and_draws_cpu_power(context: DecisionContext) -> None:
