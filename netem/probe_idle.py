@@ -14,7 +14,7 @@ from netem.probe_trains import send_train, train_sd
 
 SILENT_PINGS = 12
 """So many unanswered pings in a row make a silent link."""
-_PONG_PATIENCE_S = 1.0
+_LONGEST_PATIENCE_S = 1.0
 _TRAIN_PATIENCE_S = 2.0
 _HELLO_EVERY_S = 1.0
 
@@ -62,7 +62,8 @@ class IdleProbing:
                 self._tried_s[uplink] = begin
                 self._train(packets, begin + _TRAIN_PATIENCE_S, jitter_s, uplink=uplink)
                 return 0.0
-        self._ping(begin)
+        patience_s = 0.2 + found.rtt.value + 4 * jitter_s
+        self._ping(begin + min(_LONGEST_PATIENCE_S, patience_s))
         return max(0.0, begin + self._budget.ping_interval_s - time.monotonic())
 
     def _train(self, packets: int, deadline: float, jitter_s: float, *, uplink: bool) -> None:
@@ -71,10 +72,10 @@ class IdleProbing:
             sd = train_sd(packets, rate_bps, jitter_s)
             self._tracker.saw_train(rate_bps, sd, uplink=uplink)
 
-    def _ping(self, begin: float) -> None:
+    def _ping(self, until: float) -> None:
         run = self._run = self._run or self._exchange.new_run()
         self._exchange.ping(run)
-        self._exchange.take_pong(run, begin + _PONG_PATIENCE_S)
+        self._exchange.take_pong(run, until)  # a later answer is found by the next call
         if run.unanswered >= SILENT_PINGS:
             self._tracker.saw_silence()
             self._exchange.forget()

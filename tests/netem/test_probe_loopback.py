@@ -9,6 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from netem.estimator import LinkTracker
+from netem.probe_exchange import ProbeExchange
+from netem.probe_idle import IdleProbing
 from netem.probe_wire import Kind, Message, decode, encode
 from netem.probes import LinkProber, ProbeResponder
 from offload.errors import ConfigError
@@ -176,6 +179,30 @@ def test_thread_keeps_the_estimate_fresh_within_its_budget_and_ends(
             time.sleep(1.1)
             assert prober.cost == held
     assert threading.active_count() == threads
+
+
+def test_background_notices_silence_and_finds_a_responder_started_anew() -> None:
+    responder = ProbeResponder("127.0.0.1").start()
+    port = responder.address[1]
+    tracker = LinkTracker()
+    exchange = ProbeExchange("127.0.0.1", port, None, tracker.saw_ping)
+    try:
+        idle = IdleProbing(exchange, tracker, 0.01)
+        for _ in range(5):
+            idle.step()
+        assert tracker.state().loss == 0.0
+        responder.close()
+        for _ in range(13):  # the answer to the last ping may have been on its way
+            idle.step()
+        assert tracker.state().loss == 1.0
+        with ProbeResponder("127.0.0.1", port):
+            deadline = time.monotonic() + 10
+            while tracker.state().loss == 1.0 and time.monotonic() < deadline:
+                idle.step()
+        assert tracker.state().loss == 0.0
+    finally:
+        exchange.close()
+        responder.close()
 
 
 @pytest.mark.parametrize(
