@@ -224,7 +224,8 @@ def _acknowledge(sock: socket.socket) -> None:
 
 def _small_socket() -> socket.socket:
     """A TCP socket with short buffers, which its accepted connections take over."""
-    sock = socket.socket()
+    # asyncio turns Nagle's algorithm off where it sees the protocol's number.
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
     # A segment on the loopback may be half as long as such a buffer: its sender then waits for a
