@@ -69,7 +69,7 @@ class LinkProcessConfig:
     disturbance_rate_floor: float = 0.00133
     disturbance_rtt_peak: float = 4.01
     disturbance_loss: float = 0.052
-    transfer_sigma: float = 0.1
+    transfer_sigma: float = 0.4
     estimate_age_s: float = 2.0
     rtt_noise: float = 0.05
     rate_noise: float = 0.15
