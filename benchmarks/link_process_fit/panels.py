@@ -53,14 +53,16 @@ def measured(traces: Sequence[LinkTrace]) -> Panels:
     """Panels of traces with a row each half second.
 
     Raises:
-        TraceError: a trace has other rows, or is shorter than the ping run.
+        TraceError: a trace has other rows, or is not longer than the ping run.
     """
     pings = round(PING_RUN_S / ROW_S)
     for trace in traces:
         if not np.allclose(np.diff(trace.t_s), ROW_S):
             raise TraceError(f"{trace.source}: its rows are not {ROW_S} s apart")
-        if trace.rows < pings:
-            raise TraceError(f"{trace.source}: it lasts less than the {PING_RUN_S:g} s of pings")
+        if trace.rows <= pings:
+            raise TraceError(
+                f"{trace.source}: {trace.rows} rows; the {PING_RUN_S:g} s of pings are {pings}"
+            )
     rows = max(trace.rows for trace in traces)
 
     def panel(columns: list[FloatArray]) -> FloatArray:

@@ -26,9 +26,13 @@ def plot_study(found: dict[str, Any], path: Path) -> None:
     for axes, (quantity, kind) in zip(rows, QUANTITIES.items(), strict=True):
         curves = found["curves"][quantity]
         label, threshold = _LABELS[quantity], STAY_SHOWN[quantity]
-        _draw(axes[0], distribution_grid(kind), curves["distribution"])
+        # A logit axis shows both tails; it cannot show 0 and 1.
+        inside = {side: np.clip(c, 1e-4, 1 - 1e-4) for side, c in curves["distribution"].items()}
+        _draw(axes[0], distribution_grid(kind), inside)
         axes[0].set_xlabel(f"ln({label} / the link's median)")
         axes[0].set_ylabel("share of time at or below")
+        axes[0].set_yscale("logit")
+        axes[0].set_ylim(0.003, 0.997)
         _draw(axes[1], kind.lags_s, curves["autocorrelation"])
         axes[1].set_xlabel("lag, s")
         axes[1].set_ylabel(f"autocorrelation of ln({label})")
@@ -42,7 +46,7 @@ def plot_study(found: dict[str, Any], path: Path) -> None:
         lasting.set_ylabel("share of stays at least so long")
         for one in axes:
             one.spines[["top", "right"]].set_visible(False)
-    rows[0][0].legend(frameon=False)
+    rows[0][1].legend(frameon=False)
     figure.suptitle(
         f"How links move: {found['links']} measured on drives, and the simulator's. Bands: 95 % "
         f"bootstrap over links; range of 95 % of sets of {found['links']} synthetic links"
@@ -52,7 +56,7 @@ def plot_study(found: dict[str, Any], path: Path) -> None:
     plt.close(figure)
 
 
-def _draw(axes: Axes, x: Any, curve: dict[str, list[float]]) -> None:
+def _draw(axes: Axes, x: Any, curve: dict[str, Any]) -> None:
     across = np.asarray(x)
     for side, colour, low, high in (
         ("measured", _MEASURED, "low", "high"),

@@ -49,7 +49,7 @@ JUDGED = LinkProcessConfig(
     disturbance_rtt_peak=6.0,
     disturbance_loss=0.2,
 )
-"""What was assumed before there was a fit."""
+"""What was assumed before there was a fit, as near as these settings can say it."""
 SPREADS = ("rate_spread", "rtt_spread")
 FITTED = (*START, *SPREADS, "disturbance_loss")
 

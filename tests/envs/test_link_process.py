@@ -243,4 +243,4 @@ def test_every_lane_draws_one_profile_and_its_radio() -> None:
 )
 def test_settings_out_of_bounds_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"link.{name}"):
-        LinkProcessConfig(**{name: value})
+        replace(LinkProcessConfig(), **{name: value})  # type: ignore[arg-type]
