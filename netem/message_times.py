@@ -14,11 +14,11 @@ from types import TracebackType
 
 from netem.goodput import connect
 from netem.link import Link
+from netem.stalls import StallWatch
 from offload.errors import BackendError
 
 _ACKNOWLEDGE_PATIENCE_S = 10.0
 """Retries double their wait; where losses come in long bursts the last one can take minutes."""
-_STALL_CHECK_S = 0.05
 _CHUNK_BYTES = 256 * 1024
 _IDLE_TIMEOUTS = 1.2
 """Idle for more than this many retransmission timeouts, so that the window has begun to shrink."""
@@ -106,7 +106,7 @@ class Messages:
         number, self._number = self._number, self._number + 1
         start: list[float] = []
         thread = threading.Thread(target=_send, args=(sender, n_bytes, start), daemon=True)
-        with _Stalls(self._link) as stalls:
+        with StallWatch(self._link) as stalls:
             thread.start()
             end_s = _receive(receiver, n_bytes, time.monotonic() + longest_s)
             stall_s = stalls.worst_s()
@@ -152,41 +152,6 @@ class Messages:
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, self._algorithm.encode())
         return ends
-
-
-class _Stalls:
-    """Asks the router for its counters again and again, and keeps how long it took to answer."""
-
-    def __init__(self, link: Link) -> None:
-        self._link = link
-        self._done = threading.Event()
-        self._asked_s: float | None = None
-        self._worst_s = 0.0
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> _Stalls:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def worst_s(self) -> float:
-        """The longest so far, a question still open included."""
-        asked_s = self._asked_s
-        waiting_s = 0.0 if asked_s is None else time.monotonic() - asked_s
-        return max(self._worst_s, waiting_s)
-
-    def _watch(self) -> None:
-        while not self._done.wait(_STALL_CHECK_S):
-            self._asked_s = asked_s = time.monotonic()
-            try:
-                self._link.stats()
-            except BackendError:
-                return  # silent for good: the question stays open, and with it the stall grows
-            self._worst_s = max(self._worst_s, time.monotonic() - asked_s)
-            self._asked_s = None
 
 
 @contextlib.contextmanager
