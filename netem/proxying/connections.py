@@ -142,8 +142,6 @@ class Side(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Some bytes came."""
         data = memoryview(bytes(self._buffer[:nbytes]))
-        if self._transport is not None:
-            _acknowledge(self._transport.get_extra_info("socket"))
         self._proxy.offer(self.lane, Piece(self.peer, data))
 
     def eof_received(self) -> bool:
@@ -211,25 +209,10 @@ class Side(asyncio.BufferedProtocol):
         return self._transport is not None
 
 
-def _acknowledge(sock: socket.socket) -> None:
-    """Have the kernel acknowledge now: it would wait 40 ms after a run of questions and answers.
-
-    A sender's first window is only ten segments. Linux alone has this, and forgets it each time.
-    """
-    quick = getattr(socket, "TCP_QUICKACK", None)
-    if quick is not None:
-        with contextlib.suppress(OSError):  # closed meanwhile
-            sock.setsockopt(socket.IPPROTO_TCP, quick, 1)
-
-
 def _small_socket() -> socket.socket:
     """A TCP socket with short buffers, which its accepted connections take over."""
     # asyncio turns Nagle's algorithm off where it sees the protocol's number.
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
-    # A segment on the loopback may be half as long as such a buffer: its sender then waits for a
-    # delayed acknowledgement, 40 ms, whenever the window has room for less than one.
-    with contextlib.suppress(AttributeError, OSError):  # no such option there
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, SEGMENT_BYTES)
     return sock
