@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from netem import unprivileged
+from netem.commands.conform import Conform
 from netem.commands.doctor import Doctor
 from netem.commands.ending import unwind_on_sigterm
 from netem.commands.measure import Measure
@@ -17,12 +18,13 @@ from netem.commands.probe import Probe
 from netem.commands.profiles import Profiles
 from netem.commands.respond import Respond
 from netem.commands.up import Up
-from offload.errors import OffloadError
+from offload.errors import OffloadError, VoidRun
 
 Command = (
     Annotated[Doctor, tyro.conf.subcommand("doctor")]
     | Annotated[Profiles, tyro.conf.subcommand("profiles")]
     | Annotated[Measure, tyro.conf.subcommand("measure")]
+    | Annotated[Conform, tyro.conf.subcommand("conform")]
     | Annotated[Up, tyro.conf.subcommand("up")]
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Respond, tyro.conf.subcommand("respond")]
@@ -41,7 +43,10 @@ WITH_A_COMMAND = ("up", "play")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code, 2 for a bad setting or a link that cannot be."""
+    """Run one command; returns its exit code.
+
+    2: a bad setting or a link that cannot be. 3: the machine was too busy to measure anything.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     behind: list[str] = []
     if arguments[:1] and arguments[0] in WITH_A_COMMAND and "--" in arguments:
@@ -60,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.run(behind) if isinstance(command, Up | Play) else command.run()
     except OffloadError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, VoidRun) else 2
     except KeyboardInterrupt:
         return 130
 

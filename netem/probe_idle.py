@@ -14,6 +14,9 @@ from netem.probe_trains import send_train, train_sd
 
 SILENT_PINGS = 12
 """So many unanswered pings in a row make a silent link."""
+UNSURE = 0.15
+"""Relative error of a rate, from transfers, that makes a train worth while before it is stale."""
+_TRY_AGAIN_S = 10.0
 _LONGEST_PATIENCE_S = 1.0
 _TRAIN_PATIENCE_S = 2.0
 _HELLO_EVERY_S = 1.0
@@ -56,8 +59,9 @@ class IdleProbing:
             begin, _or_zero(found.uplink.value), _or_zero(found.downlink.value), self._exchange.cost
         )
         for uplink, rate in rates.items():
-            age_s = min(rate.age_s, begin - self._tried_s[uplink])
-            packets = self._budget.train(jitter_s, uplink=uplink) if age_s > STALE_S else 0
+            is_due = rate.age_s > STALE_S or not rate.sd < UNSURE * rate.value
+            is_due &= begin - self._tried_s[uplink] > _TRY_AGAIN_S
+            packets = self._budget.train(jitter_s, uplink=uplink) if is_due else 0
             if packets and found.silent_s is None:
                 self._tried_s[uplink] = begin
                 self._train(packets, begin + _TRAIN_PATIENCE_S, jitter_s, uplink=uplink)
@@ -70,7 +74,7 @@ class IdleProbing:
         rate_bps = send_train(self._exchange, packets, deadline, jitter_s, uplink=uplink)
         if rate_bps > 0.0:
             sd = train_sd(packets, rate_bps, jitter_s)
-            self._tracker.saw_train(rate_bps, sd, uplink=uplink)
+            self._tracker.saw_rate(rate_bps, sd, uplink=uplink)
 
     def _ping(self, until: float) -> None:
         run = self._run = self._run or self._exchange.new_run()

@@ -64,5 +64,5 @@ def find_rate(
         if found_bps > 0.0:
             rate_bps, packets = found_bps, tried
     if rate_bps > 0.0:
-        tracker.saw_train(rate_bps, train_sd(packets, rate_bps, jitter_s), uplink=uplink)
+        tracker.saw_rate(rate_bps, train_sd(packets, rate_bps, jitter_s), uplink=uplink)
     return rate_bps

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from netem.measurement import Measured
 from offload.link_profiles import PROFILES
+
+if TYPE_CHECKING:
+    from netem.conformance import Outcome
+    from netem.measurement import Measured
 
 Rows = Sequence[Sequence[str]]
 
@@ -72,6 +76,27 @@ def measured_rows(results: Sequence[Measured]) -> tuple[list[str], Rows]:
     return header, rows
 
 
+def conformance_rows(outcome: Outcome) -> tuple[list[str], Rows]:
+    """Header and rows of what one backend was found to do."""
+    header = ["check", "set up as", "way", "unit", "set", "measured", "bound", "n", "result", ""]
+    rows = [
+        [
+            check.trait,
+            check.setting,
+            check.direction,
+            check.unit,
+            f"{check.set_value:.5g}",
+            f"{check.measured:.5g}",
+            _bound(check.low, check.high),
+            str(check.samples),
+            "pass" if check.passed else "FAIL",
+            check.detail,
+        ]
+        for check in outcome.checks
+    ]
+    return header, rows
+
+
 def print_table(header: Sequence[str], rows: Rows) -> None:
     """Print as a Markdown table, padded so that it reads well in a terminal too."""
     widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
@@ -79,6 +104,10 @@ def print_table(header: Sequence[str], rows: Rows) -> None:
     for row in [header, rule, *rows]:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         print(f"| {' | '.join(cells)} |")
+
+
+def _bound(low: float, high: float) -> str:
+    return f"{low:.5g}" if low == high else f"{low:.4g} to {high:.4g}"
 
 
 def _mbps(bps: float | None) -> str:

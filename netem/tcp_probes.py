@@ -151,7 +151,7 @@ class TcpProber:
             took_s = 8 * size / payload_bps if payload_bps else 0.0
             if took_s >= timed_s or size == MAX_BYTES:
                 if payload_bps:
-                    self._tracker.saw_train(payload_bps * FULL_FRAME, _RATE_SD, uplink=uplink)
+                    self._tracker.saw_rate(payload_bps * FULL_FRAME, _RATE_SD, uplink=uplink)
                 return
             # What came in one piece says nothing, and a short transfer may look fast by chance.
             wanted = _bytes_for(payload_bps, timed_s) if payload_bps else MAX_BYTES

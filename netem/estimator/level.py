@@ -86,13 +86,14 @@ class Level:
         """
         return math.sqrt(max(1.0, self._scatter) * self._mean.variance)
 
-    def add(self, at_s: float, value: float, sd: float) -> list[float]:
+    def add(self, at_s: float, value: float, sd: float, *, may_jump: bool = True) -> list[float]:
         """Take a sample in.
 
         Args:
             at_s: when it was taken; not before the one before.
             value: the sample.
             sd: its standard deviation, above 0.
+            may_jump: False: it moves the mean, but is no evidence of a jump.
 
         Returns:
             Where it made the level jump, the values it was begun anew from; else none.
@@ -106,7 +107,7 @@ class Level:
         counted = max(-LARGEST, min(LARGEST, deviation))
         sample = _Sample(at_s, value, sd)
         for run, signed in zip(self._runs, (counted, -counted), strict=True):
-            if run.add(signed, sample):
+            if may_jump and run.add(signed, sample):
                 newest = run.of_new_level()
                 self._begin()
                 for entry in newest:

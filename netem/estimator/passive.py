@@ -7,13 +7,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from offload.link_model import transfer_s
+from offload.link_model import SEGMENT_BYTES, transfer_s
 from offload.types import LinkState
 
 LEAST_SENSITIVITY = 0.5
 """Transfers whose time depends on the rate less than this say too little of it."""
 MODEL_SD = 0.2
 """Standard deviation of ln(seconds measured / seconds the transfer model says)."""
+MOST_EXPECTED_LOSSES = 0.2
+"""Packets. A transfer that may well have lost some was slow for that reason, not for the rate."""
+FRAME_SHARE = 1514 / 1448
+"""Bytes on the link for each byte of payload in full segments."""
 _RATES_BPS = np.geomspace(1e4, 1e9, 400)
 
 
@@ -40,9 +44,11 @@ def rate_of_transfer(
         congestion_control: the sender's.
 
     Returns:
-        None where the rate hardly shows in the time: a short message, or a congestion control
-        that loss keeps below the rate.
+        None where the rate hardly shows in the time: a short message, or so long a one that loss
+        probably slowed it down.
     """
+    if link.loss * n_bytes / SEGMENT_BYTES > MOST_EXPECTED_LOSSES:
+        return None
     modelled_s = np.asarray(
         transfer_s(float(n_bytes), _RATES_BPS, link.rtt_s, link.loss, congestion_control)
     )
@@ -58,3 +64,8 @@ def rate_of_transfer(
         return None
     error = math.hypot(MODEL_SD, float(link.jitter_s) / seconds)
     return RateSample(math.exp(found), error / sensitivity)
+
+
+def least_rate_bps(n_bytes: int, seconds: float) -> float:
+    """The rate that a link must have at least, to carry that much in so short a time."""
+    return 8 * FRAME_SHARE * n_bytes / seconds

@@ -76,12 +76,15 @@ class RoundTripTracker:
             return
         jitter_s = max(self.jitter_s, _LEAST_JITTER_S)
         before_s, samples = self._level.value, self._level.samples
-        jumped_to = self._level.add(at_s, rtt_s, math.hypot(jitter_s, extra_sd_s))
+        # Two programs busy, or a segment lost twice, is no other link.
+        is_ping = extra_sd_s == 0.0
+        sd_s = math.hypot(jitter_s, extra_sd_s)
+        jumped_to = self._level.add(at_s, rtt_s, sd_s, may_jump=is_ping)
         if jumped_to:  # another link, as it were: its jitter is unknown
             self._forget()
             self._first = jumped_to
             self._begin(at_s)
-        elif extra_sd_s == 0.0:
+        elif is_ping:
             # Against the mean without it, which errs by 1/n of the variance itself.
             square = (rtt_s - before_s) ** 2 / (1.0 + 1.0 / samples)
             self._squares.add(at_s, min(square, (LARGEST * jitter_s) ** 2))

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from netem.estimator.estimate import Estimated, LinkEstimate
 from netem.estimator.level import Level
 from netem.estimator.loss import LossTracker
-from netem.estimator.passive import rate_of_transfer
+from netem.estimator.passive import MODEL_SD, least_rate_bps, rate_of_transfer
 from netem.estimator.round_trips import RoundTripTracker
 from netem.probe_results import PingGap
 from offload.types import LinkState
@@ -61,8 +61,8 @@ class LinkTracker:
             self._uplink_loss.add(now_s, pings, pings / 2)
             self._downlink_loss.add(now_s, pings / 2, pings / 2)
 
-    def saw_train(self, rate_bps: float, sd: float, *, uplink: bool) -> None:
-        """A packet train found a rate; ``sd`` is that of its logarithm."""
+    def saw_rate(self, rate_bps: float, sd: float, *, uplink: bool) -> None:
+        """A packet train, or a transfer, showed a rate; ``sd`` is that of its logarithm."""
         with self._lock:
             level = self._uplink if uplink else self._downlink
             level.add(self._now(), math.log(rate_bps), sd)
@@ -81,12 +81,18 @@ class LinkTracker:
         """A message of one's own went up, or came down, in ``seconds``."""
         if n_bytes < LEAST_TRANSFER_BYTES or not seconds > 0:
             return
-        link = self.estimate().state()
+        found = self.estimate()
+        link = found.state()
         if not math.isfinite(link.rtt_s) or link.loss == 1.0:
             return
         sample = rate_of_transfer(n_bytes, seconds, link, self._congestion_control)
         if sample is not None:
-            self.saw_train(sample.rate_bps, sample.sd, uplink=uplink)
+            self.saw_rate(sample.rate_bps, sample.sd, uplink=uplink)
+            return
+        known = found.uplink if uplink else found.downlink
+        least_bps = least_rate_bps(n_bytes, seconds)
+        if least_bps > known.value + 2 * known.sd:
+            self.saw_rate(least_bps, MODEL_SD, uplink=uplink)
 
     def estimate(self) -> LinkEstimate:
         """The newest estimate; NaN and infinite errors for what was never measured."""

@@ -124,3 +124,6 @@ def test_round_trips_of_ones_own_connection_count_less_and_for_the_rtt_alone() -
     trips.add(11.0, 0.0105, extra_sd_s=0.001)  # a hundredth of a ping's weight
     assert trips.rtt_s == pytest.approx(0.010, abs=1e-5)
     assert trips.jitter_s == jitter_s
+    for k in range(5):
+        trips.add(12.0 + k, 0.300, extra_sd_s=0.001)  # lost and sent again, every one
+    assert trips.rtt_s == pytest.approx(0.010, rel=0.05)

@@ -67,10 +67,20 @@ def test_slow_start_and_the_way_there_are_taken_off() -> None:
 
 def test_a_transfer_that_shows_no_rate_gives_none() -> None:
     assert rate_of_transfer(1_000, 0.021, LTE, "cubic") is None
-    # Loss keeps CUBIC at some Mbit/s, whatever the link could carry.
-    lossy = LinkState(0.040, 0.002, 0.02, 1.0, 1.0)
-    seconds = float(transfer_s(1_000_000, 100e6, lossy.rtt_s, lossy.loss, "cubic"))
-    assert rate_of_transfer(1_000_000, seconds, lossy, "cubic") is None
+    # 691 segments of which some two are lost: CUBIC is slow then, whatever the rate.
+    lossy = LinkState(0.040, 0.002, 0.003, 1.0, 1.0)
+    assert rate_of_transfer(1_000_000, 3.0, lossy, "cubic") is None
+    assert rate_of_transfer(90_000, 3.0, lossy, "cubic") is not None  # 0.19 lost
+
+
+def test_a_link_is_no_slower_than_what_it_carried(tracker: LinkTracker, now: Now) -> None:
+    tracker.saw_ping(0.040, PingGap(4, 2, 2, 0))  # a loss that makes long transfers say little
+    tracker.saw_rate(2e6, 0.03, uplink=True)
+    tracker.saw_transfer(1_000_000, 1.0, uplink=True)  # 8.36 Mbit/s with headers
+    tracker.saw_transfer(1_000_000, 1.0, uplink=True)
+    assert tracker.state().uplink_bps == pytest.approx(8.365e6, rel=0.01)
+    tracker.saw_transfer(1_000_000, 100.0, uplink=True)  # losses, perhaps
+    assert tracker.state().uplink_bps == pytest.approx(8.365e6, rel=0.01)
 
 
 def test_a_jittery_transfer_says_less() -> None:
@@ -114,7 +124,7 @@ def test_a_tenfold_drop_of_the_rate_is_seen_in_three_transfers(
 ) -> None:
     for _ in range(10):
         now.s += 3.0
-        tracker.saw_train(20e6, 0.05, uplink=False)
+        tracker.saw_rate(20e6, 0.05, uplink=False)
     for _ in range(3):
         now.s += 3.0
         tracker.saw_ping(0.040, HIT)
@@ -123,7 +133,7 @@ def test_a_tenfold_drop_of_the_rate_is_seen_in_three_transfers(
 
 
 def test_a_train_outweighs_a_transfer(tracker: LinkTracker) -> None:
-    tracker.saw_train(10e6, 0.03, uplink=True)
+    tracker.saw_rate(10e6, 0.03, uplink=True)
     tracker.saw_transfer(5_000_000, 40e6 / (0.95 * 8e6) + 0.1, uplink=True)
     assert tracker.state().uplink_bps == pytest.approx(10e6, rel=0.02)
 
