@@ -10,6 +10,7 @@ OffloadError
 ├── TaskError            a task that is unknown, unavailable here, or given bad input
 ├── BackendError         a network backend that cannot run here, with the way out
 │   └── VerifyError      a network setting read back different from what was set
+├── VoidRun              a measurement that does not count, because the machine was too busy
 └── RemoteError          the edge server did not give a usable answer
     ├── RemoteTimeout    no answer within the budget
     ├── RemoteBusy       the server's queue was full and it said so
@@ -72,6 +73,10 @@ class BackendError(OffloadError):
 
 class VerifyError(BackendError):
     """A network setting that was read back different from what was set."""
+
+
+class VoidRun(OffloadError):
+    """A measurement that does not count: the machine was too busy for the link to be as set."""
 
 
 class RemoteError(OffloadError):

@@ -1,0 +1,137 @@
+"""What a link's owner has on the machine, and what of it is there once the owner has ended."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from netem.conformance.check import Check
+from netem.layout import STATE_DIRECTORY
+from netem.link import open_link
+from netem.namespaces import NAMED_NAMESPACES, process_start, processes_in
+from offload.errors import BackendError
+from offload.link_profiles import get_profile
+
+_ROOT = Path(__file__).resolve().parents[2]
+_CGROUPS = Path("/sys/fs/cgroup")
+_PATIENCE_S = 5.0
+_START_S = 40.0
+ENDINGS = ("close", "exception", "SIGKILL")
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What is there because of one process.
+
+    Attributes:
+        processes: pid and start time of what descends from it or runs in its namespaces.
+        files: its state directories and namespace files.
+        names: the names of its namespaces, as they stand in mounts; its cgroups' paths.
+    """
+
+    processes: frozenset[tuple[int, int]]
+    files: frozenset[Path]
+    names: frozenset[str]
+
+    def left(self) -> list[str]:
+        """What of it is still there, each in a few words."""
+        mounts = Path("/proc/self/mountinfo").read_text()
+        interfaces = {path.name for path in Path("/sys/class/net").iterdir()}
+        return [
+            *(f"process {pid}" for pid, start in self.processes if _runs_since(pid) == start),
+            *(str(path) for path in self.files if path.exists()),
+            *(f"a mount of {name}" for name in self.names if f"/{name} " in mounts),
+            *(f"device {name}" for name in interfaces if re.fullmatch(r"(device|edge)\d", name)),
+        ]
+
+
+def traces_of(owner: int) -> Traces:
+    """Look at what a living process has opened and started."""
+    states = {
+        path.parent
+        for path in STATE_DIRECTORY.glob("link-*/owner.json")
+        if json.loads(path.read_text())["pid"] == owner
+    }
+    slots = {state.name.removeprefix("link-") for state in states}
+    namespaces = {path for slot in slots for path in NAMED_NAMESPACES.glob(f"offload{slot}-*")}
+    pids = _descendants(owner) | {pid for path in namespaces for pid in processes_in(path)}
+    starts = {(pid, start) for pid in pids if (start := _runs_since(pid)) is not None}
+    cgroups = {
+        path
+        for path in (*_CGROUPS.glob("offload*"), *_CGROUPS.glob("*/offload*"))
+        if pids & {int(number) for number in re.findall(r"\d+", path.name)}
+    }
+    return Traces(
+        frozenset(starts),
+        frozenset(states | namespaces | cgroups),
+        frozenset(path.name for path in namespaces),
+    )
+
+
+def check_ending(backend: str, ending: str) -> list[Check]:
+    """Open a link in a process of its own, end that process, and look for what is left.
+
+    After SIGKILL the next link is opened first, which clears away what a dead owner left.
+    """
+    owner = subprocess.Popen(
+        [sys.executable, "-m", "netem.conformance.owner", backend, ending],
+        cwd=_ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    with owner:
+        if owner.stdout is None or owner.stdin is None or owner.stdout.readline() != "open\n":
+            owner.kill()
+            raise BackendError(f"no link over {backend} could be opened in a process of its own")
+        traces = traces_of(owner.pid)
+        if ending == "SIGKILL":
+            owner.send_signal(signal.SIGKILL)
+        else:
+            owner.stdin.write("end\n")
+            owner.stdin.flush()
+        owner.wait(_START_S)
+    if ending == "SIGKILL":
+        open_link(get_profile("lan"), backend).close()
+    deadline = time.monotonic() + _PATIENCE_S
+    while (left := traces.left()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    had = len(traces.processes) + len(traces.files)
+    return [
+        Check(
+            f"left after {ending}",
+            "processes, namespaces, devices, mounts, cgroups, files",
+            "both",
+            "",
+            0.0,
+            float(len(left)) if had > 1 else math.nan,  # an owner without traces proves nothing
+            0.0,
+            0.0,
+            had,
+            ", ".join(left) or f"{had} traces while it ran",
+        )
+    ]
+
+
+def _runs_since(pid: int) -> int | None:
+    found = process_start(pid)
+    return None if found is None else found[1]
+
+
+def _descendants(root: int) -> set[int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (start := process_start(int(entry.name))) is not None:
+            parents[int(entry.name)] = start[0]
+    found = {root}
+    while grown := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= grown
+    return found
