@@ -29,7 +29,11 @@ class RateSample(NamedTuple):
 
 
 def rate_of_transfer(
-    n_bytes: int, seconds: float, link: LinkState, congestion_control: str
+    n_bytes: int,
+    seconds: float,
+    link: LinkState,
+    congestion_control: str,
+    believed_bps: float = math.nan,
 ) -> RateSample | None:
     """The rate at which the transfer model of :mod:`offload.link_model` takes ``seconds``.
 
@@ -42,6 +46,8 @@ def rate_of_transfer(
         seconds: from its first byte sent to its last byte received.
         link: what is known of RTT, jitter and loss; its rates are not looked at.
         congestion_control: the sender's.
+        believed_bps: rate that is known already; NaN: none. A message too short to show that rate
+            that took long all the same was held up by something, not necessarily by the link.
 
     Returns:
         None where the rate hardly shows in the time: a short message, or so long a one that loss
@@ -57,8 +63,9 @@ def rate_of_transfer(
         return None
     logs, log_s = np.log(_RATES_BPS), np.log(modelled_s)
     found = float(np.interp(-math.log(seconds), -log_s, logs))
+    at = found if math.isnan(believed_bps) else max(found, math.log(believed_bps))
     # Over half an octave each way, for the same reason.
-    around = np.interp([found - 0.35, found + 0.35], logs, log_s)
+    around = np.interp([at - 0.35, at + 0.35], logs, log_s)
     sensitivity = float(around[0] - around[1]) / 0.7
     if sensitivity < LEAST_SENSITIVITY:
         return None

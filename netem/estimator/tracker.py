@@ -85,11 +85,13 @@ class LinkTracker:
         link = found.state()
         if not math.isfinite(link.rtt_s) or link.loss == 1.0:
             return
-        sample = rate_of_transfer(n_bytes, seconds, link, self._congestion_control)
+        known = found.uplink if uplink else found.downlink
+        sample = rate_of_transfer(
+            n_bytes, seconds, link, self._congestion_control, believed_bps=known.value
+        )
         if sample is not None:
             self.saw_rate(sample.rate_bps, sample.sd, uplink=uplink)
             return
-        known = found.uplink if uplink else found.downlink
         least_bps = least_rate_bps(n_bytes, seconds)
         if least_bps > known.value + 2 * known.sd:
             self.saw_rate(least_bps, MODEL_SD, uplink=uplink)

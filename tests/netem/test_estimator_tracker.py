@@ -83,6 +83,12 @@ def test_a_link_is_no_slower_than_what_it_carried(tracker: LinkTracker, now: Now
     assert tracker.state().uplink_bps == pytest.approx(8.365e6, rel=0.01)
 
 
+def test_a_short_message_held_up_is_no_slower_link() -> None:
+    assert rate_of_transfer(46_000, 0.5, LTE, "cubic") is not None
+    assert rate_of_transfer(46_000, 0.5, LTE, "cubic", believed_bps=100e6) is None
+    assert rate_of_transfer(46_000_000, 500.0, LTE, "cubic", believed_bps=100e6) is not None
+
+
 def test_a_jittery_transfer_says_less() -> None:
     calm = rate_of_transfer(60_000, 0.25, LTE, "bbr")
     shaky = rate_of_transfer(60_000, 0.25, LinkState(0.04, 0.05, 0.0, 1.0, 1.0), "bbr")
@@ -128,7 +134,7 @@ def test_a_tenfold_drop_of_the_rate_is_seen_in_three_transfers(
     for _ in range(3):
         now.s += 3.0
         tracker.saw_ping(0.040, HIT)
-        tracker.saw_transfer(500_000, 4e6 / (0.95 * 2e6) + 0.1, uplink=False)
+        tracker.saw_transfer(2_000_000, 16e6 / (0.95 * 2e6) + 0.1, uplink=False)
     assert tracker.state().downlink_bps == pytest.approx(2e6, rel=0.1)
 
 
