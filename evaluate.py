@@ -45,7 +45,7 @@ class EvaluateOptions:
     mode: Literal["auto", "live", "sim"] = "auto"
     """auto: live where this machine can, else simulation, and it says so."""
     backend: str = "auto"
-    """Network backend of a live run; python -m netem doctor lists them."""
+    """Network backend of a live run; python -m netem doctor lists them. proxy only by name."""
     tasks: Annotated[int, tyro.conf.arg(metavar="N")] = 40
     """Task instances of a live run, each run on both sides."""
     max_local: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0
@@ -77,7 +77,7 @@ def main(options: EvaluateOptions) -> int:
     links = choose_links(options.profile, options.trace, options.traces, options.trace_base)
     profile = _live_profile(links)
     if profile is None and options.mode == "live":
-        raise ConfigError("a live run has one link: name one with --profile NAME or --trace FILE")
+        raise ConfigError("a live run has one link: name a profile, or a trace with --trace FILE")
     for name in ("tasks", "decisions"):
         if getattr(options, name) < 2:
             raise ConfigError(f"--{name} is {getattr(options, name)}; it must be at least 2")
@@ -195,6 +195,8 @@ def _live(
     trace = links.traces[0] if links.traces else None
     with Testbed(profile, settings, trace) as testbed:
         print(f"link: {testbed.link.reason}", flush=True)
+        for line in testbed.link.limits:
+            print(f"link: {line}", flush=True)
         print(f"device CPU: {testbed.limit[0]}, {testbed.limit[1]}", flush=True)
         timings = testbed.warm_up(tuple(dict.fromkeys(row.kind for row in rows)))
         calibration = calibrate(timings, table)
@@ -220,6 +222,7 @@ def _live(
         backend, reason, limit = testbed.link.backend, testbed.link.reason, testbed.limit
         replay = None if testbed.player is None else testbed.player.report()
         max_rate_bps = testbed.link.max_rate_bps
+        notes += testbed.link.limits
     wrong = [f"{pair.task.kind}/{pair.task.size}" for pair in pairs if not pair.correct]
     given_up = sum(pair.edge is None for pair in pairs)
     if given_up:

@@ -55,6 +55,7 @@ def summary(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
         "objective": setting.objective,
         "decisions": evaluation.decisions,
         "seed": setting.seed,
+        "notes": list(setting.notes),
         "policies": {name: score.as_dict() for name, score in evaluation.scores.items()},
         "links": {
             link: {name: score.as_dict() for name, score in scores.items()}
@@ -68,7 +69,6 @@ def result(evaluation: Evaluation, setting: Setting, origin: dict[str, Any]) -> 
     return {
         **summary(evaluation, setting),
         "learned_policies_from": setting.sources,
-        "notes": list(setting.notes),
         "energy": "modelled",
         "latency": "measured" if setting.mode == "live" else "modelled",
         "details": setting.details,

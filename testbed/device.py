@@ -19,6 +19,7 @@ import tyro
 from edge_server.client import EdgeClient
 from netem.estimator import LinkTracker
 from netem.probes import LinkProber
+from netem.tcp_probes import TcpProber
 from offload.errors import OffloadError, RemoteBusy, RemoteError, RemoteTimeout
 from offload.local_executor import LocalExecutor
 from offload.tasks import get_task
@@ -55,13 +56,18 @@ class DeviceOptions:
     slowdown: float = 4.0
     core: int | None = None
     congestion_control: str = "cubic"
+    probe_over_tcp: bool = False
 
 
 class Device:
     """Carries out orders."""
 
     def __init__(
-        self, options: DeviceOptions, local: LocalExecutor, edge: EdgeClient, prober: LinkProber
+        self,
+        options: DeviceOptions,
+        local: LocalExecutor,
+        edge: EdgeClient,
+        prober: LinkProber | TcpProber,
     ) -> None:
         self._options = options
         self._local = local
@@ -171,6 +177,13 @@ def _terminate(signum: int, frame: object) -> None:
     raise SystemExit(0)
 
 
+def _prober(options: DeviceOptions, tracker: LinkTracker) -> LinkProber | TcpProber:
+    peer = (options.edge_address, options.probe_port)
+    if options.probe_over_tcp:
+        return TcpProber(*peer, tracker=tracker)
+    return LinkProber(*peer, budget_share=PROBE_SHARE, tracker=tracker)
+
+
 def main(options: DeviceOptions) -> None:
     """Run the device process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which then ends us
@@ -182,16 +195,10 @@ def main(options: DeviceOptions) -> None:
             options.edge_address,
             options.edge_port,
             congestion_control=options.congestion_control,
-            observer=tracker,
+            # A proxied transfer has no slow start, which its size would be corrected for.
+            observer=None if options.probe_over_tcp else tracker,
         ) as edge,
-        closing(
-            LinkProber(
-                options.edge_address,
-                options.probe_port,
-                budget_share=PROBE_SHARE,
-                tracker=tracker,
-            )
-        ) as prober,
+        closing(_prober(options, tracker)) as prober,
     ):
         ready = Ready(local.limit.method, local.limit.reason)
         serve(Device(options, local, edge, prober), ready, sys.stdin.buffer, sys.stdout.buffer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import subprocess
 import sys
@@ -39,8 +40,7 @@ _ROOT = Path(__file__).resolve().parent.parent
 _START_TIMEOUT_S = 30.0
 _ANSWER_TIMEOUT_S = 120.0
 _END_TIMEOUT_S = 20.0  # killed, the device could not remove its CPU group
-EDGE_PORT = 5555
-PROBE_PORT = 5556
+_PORT = re.compile(rb":(\d+)\b")
 
 _AnswerT = TypeVar("_AnswerT", Ready, Warm, Measured, Executed)
 
@@ -56,7 +56,7 @@ class TestbedConfig:
     """How the testbed is built.
 
     Attributes:
-        backend: network backend, or ``auto``.
+        backend: network backend, or ``auto``: the first that carries packets.
         slowdown: how many times slower the device is than the edge.
         workers: of the edge server.
         congestion_control: TCP congestion control of both ends.
@@ -109,29 +109,31 @@ class Testbed:
 
     def _build(self) -> None:
         self.link: Link = self._stack.enter_context(
-            open_link(get_profile("lan"), self.config.backend)
+            open_link(get_profile("lan"), self.config.backend, need_packets=True)
         )
         cores = sorted(os.sched_getaffinity(0))
         edge = self.link.edge
         server = self._start(
             edge,
             "edge_server",
-            *("--bind", edge.address, "--port", str(EDGE_PORT)),
+            *("--bind", edge.address, "--port", "0"),
             *("--workers", str(self.config.workers)),
             *("--congestion-control", self.config.congestion_control),
             core=cores[-1],
         )
-        _read_line(server, "the edge server")
+        address, edge_port = self.link.reach(_named_port(server, "the edge server"))
+        over_tcp = [] if self.link.carries_packets else ["--tcp"]
         responder = self._start(
-            edge, "netem", "respond", "--bind", edge.address, "--port", str(PROBE_PORT)
+            edge, "netem", "respond", "--bind", edge.address, "--port", "0", *over_tcp
         )
-        _read_line(responder, "the probe responder")
+        _, probe_port = self.link.reach(_named_port(responder, "the probe responder"))
         self._edge_processes = {"the edge server": server, "the probe responder": responder}
         self._device = self._start(
             self.link.device,
             "testbed.device",
-            *("--edge-address", edge.address, "--edge-port", str(EDGE_PORT)),
-            *("--probe-port", str(PROBE_PORT), "--slowdown", str(self.config.slowdown)),
+            *("--edge-address", address, "--edge-port", str(edge_port)),
+            *("--probe-port", str(probe_port), "--slowdown", str(self.config.slowdown)),
+            *([] if self.link.carries_packets else ["--probe-over-tcp"]),
             *("--core", str(cores[0]), "--congestion-control", self.config.congestion_control),
         )
         ready = self._answer(Ready)
@@ -237,6 +239,15 @@ def _read_line(
     if not line:
         raise TestbedError(f"{what} ended with status {process.wait()}; its error is above")
     return line
+
+
+def _named_port(process: subprocess.Popen[bytes], what: str) -> int:
+    """The port that a server names in its first line, or a TestbedError."""
+    line = _read_line(process, what)
+    found = _PORT.search(line)
+    if found is None:
+        raise TestbedError(f"{what} names no port: {line!r}")
+    return int(found[1])
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
