@@ -2,8 +2,9 @@
 
     python benchmarks/transfers.py                    # a short form, printed only
     campaign="--profiles all --max-bytes 5000000 --backend uml --output transfers-uml.csv"
-    python benchmarks/transfers.py $campaign --grid 60 --repetitions 2 --parallel 8
-    python benchmarks/transfers.py $campaign --repetitions 6 --parallel 8    # profiles again
+    slow="--up-to-mbps 20 --parallel 9" fast="--faster-than-mbps 20 --parallel 5"
+    python benchmarks/transfers.py $campaign $slow --grid 60 --repetitions 2     # the same: $fast
+    python benchmarks/transfers.py $campaign $slow --repetitions 6               # the same: $fast
     gzip -9n transfers-uml.csv                        # for docs/measured
 
 Messages go over one open connection as the edge client's do: TCP_NODELAY, kernel-sized buffers,
@@ -17,11 +18,9 @@ import csv
 import multiprocessing
 import sys
 import time
-import zlib
-from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -34,24 +33,11 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from netem import Link, open_link
-from netem.message_times import Messages, real_time
+from benchmarks.link_model_fit.campaign import UNLIMITED_BPS, Block, Row, grid_links, measure
 from offload.errors import BackendError, ConfigError, OffloadError
 from offload.link_model import CONGESTION_CONTROLS, transfer_s
 from offload.link_profiles import PROFILES, get_profile
 from offload.types import DirectionProfile, LinkProfile
-
-SIZES_BYTES = (1_000, 3_000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 5_000_000)
-LONGEST_S = 30.0
-"""A message given up after this long is censored; one that the model says takes longer, skipped."""
-GRID_RATES_MBPS = (0.3, 0.7, 1.5, 3.0, 7.0, 15.0, 40.0, 100.0)
-GRID_RTTS_MS = (5, 10, 20, 40, 80, 150, 300)
-GRID_LOSSES = (0.0, 0.001, 0.01, 0.03)
-GRID_BURSTS_PACKETS = (2.0, 4.0)
-GRID_JITTER_SHARES = (0.0, 0.1, 0.35)
-"""Jitter as a share of the one-way delay; the profiles have 0.17 to 0.6."""
-GRID_QUEUES_S = (0.05, 0.15, 0.5)
-MAX_ASYMMETRY = 20.0
 
 
 @dataclass(frozen=True)
@@ -69,7 +55,7 @@ class Config:
     faster_than_mbps: float = 0.0
     """Only links whose faster direction exceeds this."""
     up_to_mbps: float = 1e4
-    """Only links whose faster direction is at most this; unlimited ones count as 1,000 Mbit/s."""
+    """Only links whose faster direction is at most this; unlimited ones count as 1 Gbit/s."""
     minutes: float = 600.0
     """No connection is begun after that long."""
     parallel: int = 2
@@ -81,84 +67,12 @@ class Config:
     seed: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One message. Rates 0: unlimited; ``seconds`` empty: censored or skipped."""
-
-    link: str
-    direction: str
-    congestion_control: str
-    n_bytes: int
-    seconds: float | None
-    outcome: str
-    rate_bps: float
-    reverse_bps: float
-    delay_s: float
-    jitter_s: float
-    loss_enter: float
-    loss_leave: float
-    queue_s: float
-    number: int
-    idle_s: float
-    cwnd_segments: int
-    retransmits: int
-    stall_s: float
-    backend: str
-    repetition: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Block:
-    """One connection's worth of messages."""
-
-    profile: LinkProfile
-    congestion_control: str
-    repetition: int
-    config: Config
-
-    @property
-    def key(self) -> tuple[str, str, str]:
-        """What tells blocks apart in the file."""
-        return self.profile.name, self.congestion_control, str(self.repetition)
-
-
-def grid_links(count: int, seed: int) -> list[LinkProfile]:
-    """Random points of the grid; the first ones stay the same when there are more."""
-    rng = np.random.default_rng(seed)
-    links = []
-    for number in range(count):
-        uplink_mbps, downlink_mbps = rng.choice(GRID_RATES_MBPS, 2)
-        while not 1 / MAX_ASYMMETRY <= uplink_mbps / downlink_mbps <= MAX_ASYMMETRY:
-            uplink_mbps, downlink_mbps = rng.choice(GRID_RATES_MBPS, 2)
-        delay_s = float(rng.choice(GRID_RTTS_MS)) / 2e3
-        loss, leave = float(rng.choice(GRID_LOSSES)), 1.0 / float(rng.choice(GRID_BURSTS_PACKETS))
-        one_way = DirectionProfile(
-            rate_bps=None,
-            delay_s=delay_s,
-            jitter_s=delay_s * float(rng.choice(GRID_JITTER_SHARES)),
-            loss_enter=leave * loss / (1.0 - loss),
-            loss_leave=leave,
-            queue_s=float(rng.choice(GRID_QUEUES_S)),
-        )
-        links.append(
-            LinkProfile(
-                f"grid-{number:03d}",
-                replace(one_way, rate_bps=float(uplink_mbps) * 1e6),
-                replace(one_way, rate_bps=float(downlink_mbps) * 1e6),
-                radio="lte",
-                source="grid",
-            )
-        )
-    return links
-
-
 def blocks_of(config: Config) -> list[Block]:
     """Every connection to make: one repetition after the other, each in random order."""
     names = tuple(PROFILES) if config.profiles == ("all",) else config.profiles
     links = [*map(get_profile, names), *grid_links(config.grid, config.seed)]
     blocks = [
-        Block(link, control, repetition, config)
+        Block(link, control, repetition, config.max_bytes, config.backend, config.seed)
         for link in links
         if config.faster_than_mbps < _faster_bps(link) / 1e6 <= config.up_to_mbps
         for control in CONGESTION_CONTROLS
@@ -169,59 +83,7 @@ def blocks_of(config: Config) -> list[Block]:
 
 
 def _faster_bps(link: LinkProfile) -> float:
-    return max(direction.rate_bps or 1e9 for direction in (link.uplink, link.downlink))
-
-
-def measure(block: Block) -> list[Row]:
-    """Open the link, send every size both ways in random order, close it."""
-    with real_time(), open_link(block.profile, block.config.backend) as link:
-        return list(_messages(block, link))
-
-
-def _messages(block: Block, link: Link) -> Iterator[Row]:
-    profile, control = block.profile, block.congestion_control
-    seed = zlib.crc32("/".join((*block.key, str(block.config.seed))).encode())
-    rng = np.random.default_rng(seed)
-    sizes = [size for size in SIZES_BYTES if size <= block.config.max_bytes]
-    cases = [(up, size) for up in (True, False) for size in sizes]
-    rng.shuffle(cases)
-    with Messages(link, control) as messages:
-        for uplink, n_bytes in cases:
-            one_way = profile.uplink if uplink else profile.downlink
-            reverse = profile.downlink if uplink else profile.uplink
-            rtt_s = one_way.delay_s + reverse.delay_s
-            guess_s = transfer_s(n_bytes, one_way.rate_bps or 1e9, rtt_s, one_way.loss, control)
-            idle_s = float(np.exp(rng.uniform(np.log(0.5), np.log(3.0))))
-            sent = None
-            if guess_s < LONGEST_S:
-                sent = messages.send(uplink, n_bytes, idle_s=idle_s, longest_s=LONGEST_S)
-            yield Row(
-                link=profile.name,
-                direction="up" if uplink else "down",
-                congestion_control=control,
-                n_bytes=n_bytes,
-                seconds=None if sent is None or sent.seconds is None else round(sent.seconds, 6),
-                outcome=_outcome(sent is None, sent is not None and sent.seconds is None),
-                rate_bps=one_way.rate_bps or 0.0,
-                reverse_bps=reverse.rate_bps or 0.0,
-                delay_s=one_way.delay_s,
-                jitter_s=one_way.jitter_s,
-                loss_enter=round(one_way.loss_enter, 9),
-                loss_leave=one_way.loss_leave,
-                queue_s=one_way.queue_s,
-                number=0 if sent is None else sent.number,
-                idle_s=round(idle_s if sent is None else sent.idle_s, 3),
-                cwnd_segments=0 if sent is None else sent.cwnd_segments,
-                retransmits=0 if sent is None else sent.retransmits,
-                stall_s=0.0 if sent is None else round(sent.stall_s, 4),
-                backend=link.backend,
-                repetition=block.repetition,
-                seed=seed,
-            )
-
-
-def _outcome(skipped: bool, censored: bool) -> str:
-    return "skipped" if skipped else "censored" if censored else "ok"
+    return max(direction.rate_bps or UNLIMITED_BPS for direction in (link.uplink, link.downlink))
 
 
 def missing(blocks: list[Block], output: Path | None) -> list[Block]:
@@ -300,25 +162,30 @@ def main(config: Config) -> None:
     for row in sorted(
         rows, key=lambda row: (row.link, row.direction, row.congestion_control, row.n_bytes)
     ):
-        rate_bps = row.rate_bps or 1e9
-        model_s = transfer_s(
-            row.n_bytes, rate_bps, 2 * row.delay_s, _loss(row), row.congestion_control
-        )
         table.add_row(
             row.link,
             row.direction,
             row.congestion_control,
             f"{row.n_bytes:,}",
             row.outcome if row.seconds is None else f"{row.seconds:.3f}",
-            f"{model_s:.3f}",
+            f"{_model_s(row):.3f}",
         )
     Console().print(table)
 
 
-def _loss(row: Row) -> float:
-    return DirectionProfile(
+def _model_s(row: Row) -> float:
+    one_way = DirectionProfile(
         row.rate_bps, row.delay_s, row.jitter_s, row.loss_enter, row.loss_leave, row.queue_s
-    ).loss
+    )
+    seconds = transfer_s(
+        row.n_bytes,
+        row.rate_bps or UNLIMITED_BPS,
+        2.0 * row.delay_s,
+        one_way.loss,
+        row.congestion_control,
+        2.0**0.5 * row.jitter_s,
+    )
+    return float(seconds)
 
 
 if __name__ == "__main__":

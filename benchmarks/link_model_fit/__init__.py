@@ -1,1 +1,1 @@
-"""Parts of ``benchmarks/fit_link_model.py``: the transfers, the fit, the scores, the plot."""
+"""Parts of ``benchmarks/transfers.py`` and ``fit_link_model.py``: campaign, fit, scores, plot."""

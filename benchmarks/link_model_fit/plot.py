@@ -34,6 +34,7 @@ def draw(transfers: Transfers, predicted_s: FloatArray, path: Path) -> None:
         boxes = right.boxplot(
             errors, positions=3 * np.arange(len(sizes)) + shift, widths=0.8, whis=(10, 90),
             showfliers=False, patch_artist=True, manage_ticks=False,
+            medianprops={"color": "black"},
         )  # fmt: skip
         for box in boxes["boxes"]:
             box.set(facecolor=colour, alpha=0.6)

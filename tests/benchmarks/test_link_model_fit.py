@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 from benchmarks.fit_link_model import Config, run
+from benchmarks.link_model_fit.campaign import Row, grid_links
 from benchmarks.link_model_fit.fitting import fit, predict
 from benchmarks.link_model_fit.scores import classes, score
 from benchmarks.link_model_fit.transfers import Transfers, for_validation, load_transfers
 from benchmarks.transfers import Config as CampaignConfig
-from benchmarks.transfers import Row, blocks_of, grid_links, missing
+from benchmarks.transfers import blocks_of, missing
 from offload.errors import ConfigError
 from offload.link_model import FITTED, Constants, transfer_s
 
