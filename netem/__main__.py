@@ -10,6 +10,7 @@ import tyro
 
 from netem import unprivileged
 from netem.commands.conform import Conform
+from netem.commands.cycle import Cycle
 from netem.commands.doctor import Doctor
 from netem.commands.ending import unwind_on_sigterm
 from netem.commands.measure import Measure
@@ -25,6 +26,7 @@ Command = (
     | Annotated[Profiles, tyro.conf.subcommand("profiles")]
     | Annotated[Measure, tyro.conf.subcommand("measure")]
     | Annotated[Conform, tyro.conf.subcommand("conform")]
+    | Annotated[Cycle, tyro.conf.subcommand("cycle")]
     | Annotated[Up, tyro.conf.subcommand("up")]
     | Annotated[Play, tyro.conf.subcommand("play")]
     | Annotated[Respond, tyro.conf.subcommand("respond")]
