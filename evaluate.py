@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
-from offload.errors import BackendError, ConfigError, OffloadError
+from offload.errors import BackendError, ConfigError, OffloadError, VoidRun
 from offload.link_profiles import PROFILES, get_profile
 from offload.types import LinkProfile, Objective
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from agents.policies import PolicySet
     from agents.report import Setting
     from agents.simulation import Evaluation
+    from netem.baseline import Baseline
     from offload.types import PairedRun
 
 _INTERRUPTED = 130
+_VOID = 3
 
 
 @dataclass(frozen=True)
@@ -161,12 +163,29 @@ def _simulated(
 def _live(
     options: EvaluateOptions, profile: LinkProfile, links: ChosenLinks, chosen: PolicySet
 ) -> int:
+    """Run live; once more after a pause where the machine was too busy for the run to count."""
+    import time
+
+    from netem.baseline import PAUSE_S
+
+    try:
+        return _live_once(options, profile, links, chosen)
+    except VoidRun as error:
+        print(f"evaluate.py: {error}. Once more in {PAUSE_S:g} s", file=sys.stderr, flush=True)
+    time.sleep(PAUSE_S)
+    return _live_once(options, profile, links, chosen)
+
+
+def _live_once(
+    options: EvaluateOptions, profile: LinkProfile, links: ChosenLinks, chosen: PolicySet
+) -> int:
     import numpy as np
     from tqdm import tqdm
 
     from agents.paired import pair_facts, score_pairs
     from envs.config import EnvConfig
     from envs.streams import Purpose, stream
+    from netem.baseline import void_reason
     from netem.player import departures
     from offload.energy_model import get_radio
     from offload.tasks import unavailable
@@ -223,6 +242,10 @@ def _live(
         replay = None if testbed.player is None else testbed.player.report()
         max_rate_bps = testbed.link.max_rate_bps
         notes += testbed.link.limits
+        before, after = testbed.baseline, testbed.closing_baseline()
+    if after.faults:
+        raise VoidRun(f"{void_reason(after)}. Raw data: {_keep_void(options, links, pairs, after)}")
+    notes.append(str(before))
     wrong = [f"{pair.task.kind}/{pair.task.size}" for pair in pairs if not pair.correct]
     given_up = sum(pair.edge is None for pair in pairs)
     if given_up:
@@ -248,6 +271,10 @@ def _live(
         "wrong_answers": len(wrong),
         "edge_given_up": given_up,
         "probe_bytes": probe_bytes,
+        "baseline": {
+            "before": None if before is None else before.as_dict(),
+            "after": after.as_dict(),
+        },
         "link_measured_median": {
             name: float(np.median([getattr(pair.link, name) for pair in pairs]))
             for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
@@ -264,6 +291,20 @@ def _live(
     setting = _setting(options, links.label, chosen, "live", backend, tuple(notes), details)
     _report(options, evaluation, setting, facts, pairs)
     return 0
+
+
+def _keep_void(
+    options: EvaluateOptions, links: ChosenLinks, pairs: list[PairedRun], after: Baseline
+) -> Path:
+    """Keep what a void run measured, marked as such and without any score; returns the folder."""
+    from agents.paired import pair_facts
+    from agents.report import write_columns
+    from agents.run_directory import new_run_folder, origin, write_json
+
+    folder = new_run_folder(options.out, f"{_as_file_name(links.label)}-live-void")
+    write_json(folder / "void.json", {"void": True, "baseline": after.as_dict(), **origin()})
+    write_columns(folder / "pairs.csv", pair_facts(pairs))
+    return folder
 
 
 def _setting(
@@ -328,7 +369,7 @@ def _terminate(signum: int, frame: object) -> None:
 
 
 def cli() -> None:
-    """Entry point: errors of the project are one line and exit code 2."""
+    """Entry point: errors of the project are one line and exit code 2, or 3 for a void run."""
     options = tyro.cli(EvaluateOptions, description=__doc__)
     signal.signal(signal.SIGTERM, _terminate)
     if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:  # nohup sets it to be ignored
@@ -341,7 +382,7 @@ def cli() -> None:
         code = main(options)
     except OffloadError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
-        code = 2
+        code = _VOID if isinstance(error, VoidRun) else 2
     except OSError as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         code = 2

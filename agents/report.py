@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -139,6 +139,11 @@ def write_decisions(
         columns[f"{name}:optimum"] = played.optimum.T.ravel().tolist()
         for term in ("cost", "seconds", "energy_j"):
             columns[f"{name}:{term}"] = _rounded(getattr(played, term).T.ravel())
+    write_columns(path, columns)
+
+
+def write_columns(path: Path, columns: Mapping[str, Iterable[Any]]) -> None:
+    """Write columns of equal length as CSV, their names first."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(columns)

@@ -17,8 +17,9 @@ from typing import TypeVar
 import msgspec
 
 from netem import Endpoint, Link, open_link
+from netem.baseline import Baseline, measure_baseline, void_reason
 from netem.player import TracePlayer
-from offload.errors import OffloadError
+from offload.errors import OffloadError, VoidRun
 from offload.link_profiles import get_profile
 from offload.link_trace import LinkTrace
 from offload.types import LinkProfile, TaskInstance
@@ -82,6 +83,7 @@ class Testbed:
         link: the emulated link.
         limit: how the device's CPU is slowed down: method and reason.
         player: replays the trace; None before, and without one.
+        baseline: what the unshaped link could do before the run; None before the warm-up.
 
     Raises:
         BackendError: no network backend can run here.
@@ -100,7 +102,9 @@ class Testbed:
         self.profile = profile
         self.trace = trace
         self.player: TracePlayer | None = None
+        self.baseline: Baseline | None = None
         self._stack = contextlib.ExitStack()
+        self._replay = self._stack.enter_context(contextlib.ExitStack())
         try:
             self._build()
         except BaseException:
@@ -174,12 +178,25 @@ class Testbed:
 
         Returns:
             Seconds of one small run of each kind on both sides, for calibration.
+
+        Raises:
+            VoidRun: the baseline between the two is out of its bounds: the machine is too busy.
         """
         warm = self._ask(WarmUp(kinds), Warm)
+        self.baseline = measure_baseline(self.link)
+        if self.baseline.faults:
+            raise VoidRun(void_reason(self.baseline))
         self.apply(self.profile)
         if self.trace is not None:
-            self.player = self._stack.enter_context(TracePlayer(self.link, self.trace, loop=True))
+            player = TracePlayer(self.link, self.trace, loop=True)
+            self.player = self._replay.enter_context(player)
         return warm.timings
+
+    def closing_baseline(self) -> Baseline:
+        """End the replay, if there is one, and see whether the machine is as quiet as before."""
+        self.player = None
+        self._replay.close()
+        return measure_baseline(self.link)
 
     def apply(self, profile: LinkProfile) -> None:
         """Set the link; it is read back and compared."""
