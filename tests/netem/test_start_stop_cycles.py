@@ -31,7 +31,7 @@ def test_guests_leave_nothing() -> None:
 def test_what_is_left_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     forgotten: list[ProxyBackend] = []
     with monkeypatch.context() as patched:
-        patched.setattr(ProxyBackend, "close", forgotten.append)
+        patched.setattr(ProxyBackend, "close", lambda self: forgotten.append(self))
         (cycle,) = run_cycles("proxy", 1)
     process = forgotten[-1]._process
     assert process is not None
