@@ -90,17 +90,16 @@ class Forwarder:
         by_descriptor = {passage.source.fileno(): passage for passage in passages}
         control = self._control.fileno()
         waiting_for = [*by_descriptor, control, self._owner]
-        spin_until_ns = 0
+        spin_for_ns = NEVER_NS
         while True:
             now_ns = time.monotonic_ns()
             due_ns = min(direction.due_ns() for direction in directions)
-            if due_ns == NEVER_NS:
-                timeout_s = None
-            elif due_ns - now_ns > _LONG_SLEEP_NS:
-                timeout_s = (due_ns - now_ns - _EARLY_NS) / 1e9
-                spin_until_ns = due_ns
-            else:
-                timeout_s = max(0, due_ns - now_ns) / 1e9 if now_ns >= spin_until_ns else 0
+            wait_ns = due_ns - now_ns
+            if wait_ns > _LONG_SLEEP_NS:
+                spin_for_ns = due_ns
+            if due_ns == spin_for_ns:
+                wait_ns -= _EARLY_NS
+            timeout_s = None if due_ns == NEVER_NS else max(0, wait_ns) / 1e9
             for descriptor in select.select(waiting_for, (), (), timeout_s)[0]:
                 if descriptor in by_descriptor:
                     by_descriptor[descriptor].take_in()

@@ -31,7 +31,7 @@ def number_of(one: bytes) -> int:
 
 def play(direction: Direction, arrivals: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     """Let frames arrive and release each at its very due time; returns (time, frame) departures."""
-    departures = []
+    departures: list[tuple[int, bytes]] = []
 
     def drain(until_ns: int) -> None:
         while (due_ns := direction.due_ns()) <= until_ns:
