@@ -15,7 +15,8 @@ from netem.probe_trains import send_train, train_sd
 SILENT_PINGS = 12
 """So many unanswered pings in a row make a silent link."""
 UNSURE = 0.15
-"""Relative error of a rate, from transfers, that makes a train worth while before it is stale."""
+"""Relative error of a rate that makes a train worth while before the rate is stale: known from
+transfers alone, or contradicted by the newest sample."""
 _TRY_AGAIN_S = 10.0
 _LONGEST_PATIENCE_S = 1.0
 _TRAIN_PATIENCE_S = 2.0

@@ -61,6 +61,7 @@ class Level:
     def _begin(self) -> None:
         self._mean = DecayingMean(self._memory_s)
         self._scatter = 1.0
+        self._doubt = 0.0
         self._runs = (_Run(), _Run())
 
     @property
@@ -82,8 +83,13 @@ class Level:
     def sd(self) -> float:
         """Standard error of the level when its newest sample was taken; infinite before any.
 
-        From the samples' own standard deviations, widened where they scatter by more than that.
+        From the samples' own standard deviations, widened where they scatter by more than that,
+        and by as much as the newest sample is off where it may be the first of another level.
         """
+        return math.hypot(self._error, self._doubt)
+
+    @property
+    def _error(self) -> float:
         return math.sqrt(max(1.0, self._scatter) * self._mean.variance)
 
     def add(self, at_s: float, value: float, sd: float, *, may_jump: bool = True) -> list[float]:
@@ -102,7 +108,7 @@ class Level:
             self._fold(at_s, value, sd)
             return []
         widened = max(1.0, self._scatter)
-        spread = math.hypot(sd * math.sqrt(widened), self.sd)
+        spread = math.hypot(sd * math.sqrt(widened), self._error)
         deviation = (value - self.value) / spread
         counted = max(-LARGEST, min(LARGEST, deviation))
         sample = _Sample(at_s, value, sd)
@@ -113,6 +119,8 @@ class Level:
                 for entry in newest:
                     self._fold(*entry)
                 return [entry.value for entry in newest]
+        is_doubtful = max(run.sum for run in self._runs) > ALARM / 2
+        self._doubt = abs(value - self.value) if is_doubtful else 0.0
         self._scatter += (widened * counted**2 - self._scatter) / _SCATTER_SAMPLES
         shortened = max(-WINSOR, min(WINSOR, deviation)) * spread
         self._fold(at_s, self.value + shortened, sd)

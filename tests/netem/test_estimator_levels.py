@@ -60,6 +60,7 @@ def test_a_tenfold_step_is_followed_within_two_samples(factor: float) -> None:
         level.add(float(at_s), math.log(10e6) + 0.1 * rng.standard_normal(), 0.1)
     level.add(50.0, math.log(factor * 10e6) + 0.05, 0.1)
     assert math.exp(level.value) == pytest.approx(10e6, rel=0.1)  # it may be an outlier
+    assert level.sd == pytest.approx(math.log(10), rel=0.1)  # and it may not
     level.add(51.0, math.log(factor * 10e6) - 0.05, 0.1)
     assert math.exp(level.value) == pytest.approx(factor * 10e6, rel=0.01)
 
@@ -73,6 +74,7 @@ def test_one_outlier_hardly_moves_it() -> None:
     assert 0.0 < level.value < 3.3 * 0.1 / 21
     for at_s in range(21, 40):
         assert level.add(float(at_s), 0.1 * (-1) ** at_s, 0.1) == []
+    assert level.sd < 0.05  # no doubt is left
 
 
 def test_steady_noise_hardly_ever_makes_it_jump() -> None:
