@@ -5,8 +5,9 @@ python benchmarks/probes.py --backend uml --json docs/measured/probes-uml.json
 Three questions to each profile: what one measurement finds, from nothing (measure, every estimator
 a new one); what the background finds on an idle link within its budget, and what that costs; and
 the loss over 1,000 pings. Errors are against what was set. The emulator adds a little delay of its
-own, measured unshaped at the start; the RTT is also compared with what was set plus that. A file
-that exists keeps the profiles that are not measured anew.
+own, measured unshaped at the start, at both paces of pings (a machine that slept half a second is
+slower to answer); the RTT is also compared with what was set plus that. A file that exists keeps
+the profiles that are not measured anew.
 """
 
 from __future__ import annotations
@@ -211,6 +212,7 @@ def measure(link: Any, names: Sequence[str], config: Config) -> dict[str, Any]:
     from tqdm import tqdm
 
     from netem.measurement import settle
+    from netem.probe_budget import SHORTEST_PING_INTERVAL_S
     from netem.probes import LinkProber, ProbeResponder
     from offload.link_profiles import get_profile
 
@@ -219,6 +221,7 @@ def measure(link: Any, names: Sequence[str], config: Config) -> dict[str, Any]:
         LinkProber(*responder.address, endpoint=link.device) as prober,
     ):
         base_rtt_s = statistics.median(prober.echoes(100, 0.01).rtts_s)
+        idle_base_rtt_s = statistics.median(prober.echoes(20, SHORTEST_PING_INTERVAL_S).rtts_s)
     found = {}
     for name in tqdm(names, unit="profile", disable=None):
         profile = get_profile(name)
@@ -226,9 +229,10 @@ def measure(link: Any, names: Sequence[str], config: Config) -> dict[str, Any]:
         settle(link)
         found[name] = {
             "base_rtt_s": base_rtt_s,
+            "idle_base_rtt_s": idle_base_rtt_s,
             "load_average_1min": os.getloadavg()[0],
             "from_nothing": from_nothing(link, profile, base_rtt_s, config.measurements),
-            "background": in_background(link, profile, base_rtt_s, config),
+            "background": in_background(link, profile, idle_base_rtt_s, config),
             "loss": of_loss(link, profile, config.loss_runs),
         }
     return found
