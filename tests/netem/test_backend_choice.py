@@ -13,7 +13,7 @@ import pytest
 
 import netem.link
 from netem import layout, open_link
-from netem.backends import BACKENDS, Capability, TcBackend, UmlBackend
+from netem.backends import BACKENDS, Capability, ProxyBackend, TcBackend, UmlBackend
 from netem.backends.base import missing_tools
 from netem.namespaces import call_in_namespace, namespace_path
 from offload.errors import BackendError, ConfigError, UnknownNameError
@@ -70,6 +70,19 @@ def test_no_backend_says_every_reason_and_remedy(monkeypatch: pytest.MonkeyPatch
         open_link(get_profile("wifi"))
     for part in ("tc lacks it", "install tc", "uml lacks it", "install uml"):
         assert part in str(caught.value)
+
+
+def test_only_who_needs_no_packets_gets_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for backend in BACKENDS[:-1]:
+        refusal = Capability(False, f"{backend.name} lacks it", f"install {backend.name}")
+        monkeypatch.setattr(backend, "probe", classmethod(lambda cls, found=refusal: found))
+    chosen, reason = netem.link.choose_backend("auto")
+    assert chosen is ProxyBackend
+    assert "demonstrations only" in reason
+    assert "tun cannot run: tun lacks it" in reason
+    with pytest.raises(BackendError, match="'proxy' carries no packets: ask for it by name"):
+        netem.link.choose_backend("auto", need_packets=True)
+    assert netem.link.choose_backend("proxy", need_packets=True)[0] is ProxyBackend
 
 
 def test_impossible_profile_is_refused_before_anything_starts() -> None:

@@ -43,10 +43,17 @@ def profile(uplink: DirectionProfile, downlink: DirectionProfile) -> LinkProfile
 LAN = profile(one(), one())
 
 
+@pytest.fixture(scope="module")
+def opened() -> Iterator[Link]:
+    with open_link(LAN, "proxy") as link:
+        yield link
+
+
 @pytest.fixture
-def link() -> Iterator[Link]:
-    with open_link(LAN, "proxy") as opened:
-        yield opened
+def link(opened: Link) -> Link:
+    """The module's one link, unshaped."""
+    opened.apply(LAN)
+    return opened
 
 
 @contextlib.contextmanager
@@ -111,6 +118,11 @@ def rate_bps(connection: socket.socket, seconds: float) -> float:
     return 8 * counted / (last - begin)
 
 
+def median_rate_bps(connection: socket.socket) -> float:
+    """Of three windows: one of them may fall into a stall of this machine."""
+    return sorted(rate_bps(connection, 0.5) for _ in range(3))[1]
+
+
 def pour(connection: socket.socket) -> None:
     """Send until nobody takes it."""
     with contextlib.suppress(OSError):
@@ -163,20 +175,20 @@ def test_jitter_has_the_standard_deviation_set(link: Link) -> None:
     assert 0.0025 < spread_s < 0.0095
 
 
-@pytest.mark.parametrize(("up_bps", "down_bps"), [(0.5e6, 2e6), (50e6, 10e6)])
+@pytest.mark.parametrize(("up_bps", "down_bps"), [(0.5e6, 2e6), (20e6, 8e6)])
 def test_rates_are_each_directions_own(link: Link, up_bps: float, down_bps: float) -> None:
-    found: list[float] = []
+    uploads: list[float] = []
 
     def count(connection: socket.socket) -> None:
-        found.append(rate_bps(connection, 1.0))
+        uploads.append(median_rate_bps(connection))
 
-    link.apply(profile(one(up_bps, 0.005), one(down_bps, 0.005)))
+    # A long queue, so that a sender that is kept from running leaves no gap.
+    link.apply(profile(one(up_bps, 0.005, queue_s=1.0), one(down_bps, 0.005, queue_s=1.0)))
     with serving(link, pour) as port, connected(link, port) as connection:
-        found.append(rate_bps(connection, 1.0))
+        assert median_rate_bps(connection) == pytest.approx(down_bps / HEADERS, rel=0.06)
     with serving(link, count) as port, connected(link, port) as connection:
         pour(connection)
-    assert found[0] == pytest.approx(down_bps / HEADERS, rel=0.06)
-    assert found[1] == pytest.approx(up_bps / HEADERS, rel=0.06)
+    assert uploads == [pytest.approx(up_bps / HEADERS, rel=0.06)]
 
 
 def test_a_change_of_rate_takes_effect_at_once(link: Link) -> None:
@@ -216,16 +228,17 @@ def test_large_transfers_arrive_whole_and_half_closed(link: Link) -> None:
         connection.sendall(hashlib.sha256(received).digest() + received[::-1])
 
     link.apply(profile(one(100e6, 0.003, jitter_s=0.001), one(80e6, 0.004)))
+    before = link.stats().uplink.sent_bytes
     with serving(link, answer) as port, connected(link, port) as connection:
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
         back = read_all(connection)
     assert back[:32] == hashlib.sha256(data).digest()
     assert back[32:] == data[::-1]
-    sent = link.stats()
+    uplink = link.stats().uplink
     segments = len(data) / 1448
-    assert sent.uplink.sent_bytes == pytest.approx(len(data) + 66 * segments, rel=0.02)
-    assert (sent.uplink.sent_packets, sent.uplink.lost_packets) == (0, 0)
+    assert uplink.sent_bytes - before == pytest.approx(len(data) + 66 * segments, rel=0.02)
+    assert (uplink.sent_packets, uplink.lost_packets) == (0, 0)
 
 
 def test_a_refused_connection_is_closed_after_a_round_trip(link: Link) -> None:
@@ -284,15 +297,15 @@ def test_two_links_at_once_do_not_meet(link: Link) -> None:
         open_link(profile(one(delay_s=0.04), one(delay_s=0.04)), "proxy") as other,
         serving(link, echo) as port,
     ):
+        before = link.stats().uplink.sent_bytes
         assert link.reach(port) != other.reach(port)
         assert link.reach(port) == link.reach(port)
         with connected(link, port) as connection:
             assert statistics.median(round_trips_s(connection, 20)) < 0.01
         with connected(other, port) as connection:
             assert min(round_trips_s(connection, 5)) >= 0.08
-        sent = other.stats().uplink.sent_bytes
-        assert sent == 5 * 67
-        assert link.stats().uplink.sent_bytes == 20 * 67
+        assert other.stats().uplink.sent_bytes == 5 * 67
+        assert link.stats().uplink.sent_bytes - before == 20 * 67
 
 
 def test_it_listens_on_the_loopback_alone(link: Link) -> None:
@@ -365,12 +378,13 @@ def test_a_read_back_that_differs_is_found(link: Link, monkeypatch: pytest.Monke
 
 
 @pytest.mark.chaos
-def test_a_dead_proxy_is_an_error_that_says_so(link: Link) -> None:
-    process = link._router._process  # type: ignore[attr-defined]
-    process.kill()
-    process.wait()
-    with pytest.raises(BackendError, match="the proxy is gone"):
-        link.apply(get_profile("lte"))
+def test_a_dead_proxy_is_an_error_that_says_so() -> None:
+    with open_link(LAN, "proxy") as link:
+        process = link._router._process  # type: ignore[attr-defined]
+        process.kill()
+        process.wait()
+        with pytest.raises(BackendError, match=r"the proxy is gone \(exit code -9"):
+            link.apply(get_profile("lte"))
 
 
 @pytest.mark.chaos
