@@ -66,18 +66,18 @@ class Constants:
 
 FITTED = {
     "cubic": Constants(
-        cubic=2.64,
-        reno=1.27,
-        growth_jitter=2.13,
-        waiting=1.09,
-        recovery_rtts=1.07,
+        cubic=2.72,
+        reno=1.34,
+        growth_jitter=3.78,
+        waiting=1.0,
+        recovery_rtts=1.14,
     ),
     "bbr": Constants(
         cubic=0.0,
         reno=0.0,
         growth_jitter=20.1,
-        waiting=0.0945,
-        recovery_rtts=0.471,
+        waiting=0.0718,
+        recovery_rtts=0.634,
     ),
 }
 """Of ``python benchmarks/fit_link_model.py`` and docs/measured/transfers-uml.csv.gz, November 2026.

@@ -50,11 +50,19 @@ def _fit_one(transfers: Transfers, control: str) -> Constants:
         return np.log(predicted_s / mine.seconds)
 
     begin = np.log([getattr(start, name) for name in names])
-    bounds = (begin - FARTHEST, begin + FARTHEST)
+    lower, upper = begin - FARTHEST, begin + FARTHEST
+    upper[names.index("waiting")] = 1e-9  # a share; above 1, less rate could be faster
+    shifts = np.random.default_rng(0).uniform(-1.0, 1.0, (STARTS, len(begin)))
     found = min(
         (
-            least_squares(errors, begin + shift, bounds=bounds, loss="soft_l1", f_scale=HARD_ERROR)
-            for shift in np.random.default_rng(0).uniform(-1.0, 1.0, (STARTS, len(begin)))
+            least_squares(
+                errors,
+                np.minimum(begin + shift, upper - 1e-9),
+                bounds=(lower, upper),
+                loss="soft_l1",
+                f_scale=HARD_ERROR,
+            )
+            for shift in shifts
         ),
         key=lambda one: float(one.cost),
     )
