@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from netem.loopback import refuse_to_pass_by
 from netem.namespaces import Endpoint
 from offload.errors import BackendError
 
@@ -91,8 +92,9 @@ def connect(
         algorithm: name of the sender's congestion control.
 
     Raises:
-        BackendError: no connection within 60 s.
+        BackendError: no connection within 60 s, or the link carries no packets.
     """
+    refuse_to_pass_by(sender, "a connection between the ends")
     deadline = time.monotonic() + _CONNECT_PATIENCE_S
     listener.settimeout(_TRY_S)
     while time.monotonic() < deadline:

@@ -84,6 +84,19 @@ class LoopbackEndpoint(Endpoint):
         return process
 
 
+def refuse_to_pass_by(end: Endpoint, what: str) -> None:
+    """Stop what would go straight over the loopback, past the proxy, and measure nothing.
+
+    Raises:
+        BackendError: ``end`` is that of a link that carries no packets.
+    """
+    if isinstance(end, LoopbackEndpoint):
+        raise BackendError(
+            f"{what} would pass by a link that carries no packets; only connections to"
+            " Link.reach(port) cross it"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class LoopbackLayout:
     """Both ends of a link on the loopback. It claims nothing: ports are the system's to give."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from netem.dispersion import train_rate_bps
+from netem.loopback import refuse_to_pass_by
 from netem.namespaces import Endpoint
 from netem.ping_run import PingRun
 from netem.probe_results import PingGap, ProbeCost
@@ -50,6 +51,7 @@ class ProbeExchange:
         if endpoint is None:
             self._socket = open_probe_socket("0.0.0.0", 0)
         else:
+            refuse_to_pass_by(endpoint, "UDP")
             self._socket = endpoint.call(open_probe_socket, "0.0.0.0", 0)
         self._peer = (edge_address, port)
         self._on_pong = on_pong

@@ -148,6 +148,9 @@ def counted(link: Link) -> str:
         stats = link.stats()
     except BackendError as error:
         return f"counters: unknown, since {error}"
+    if not link.carries_packets:  # and so there is nothing that could be lost
+        up, down = stats.uplink.sent_bytes, stats.downlink.sent_bytes
+        return f"counters: up {up} bytes, down {down} bytes, modelled headers included"
     return "counters: " + "; ".join(
         f"{name} {one.sent_packets} packets ({one.sent_bytes} bytes) sent, {one.lost_packets} lost,"
         f" {one.queue_dropped_packets} dropped by the full queue"

@@ -22,7 +22,9 @@ from conftest import REPOSITORY
 
 from netem import Link, open_link
 from netem.backends import ProxyBackend
+from netem.goodput import tcp_goodput
 from netem.namespaces import process_start
+from netem.probes import LinkProber
 from offload.errors import BackendError, ConfigError, VerifyError
 from offload.link_profiles import get_profile
 from offload.types import DirectionProfile, LinkProfile
@@ -306,6 +308,13 @@ def test_two_links_at_once_do_not_meet(link: Link) -> None:
             assert min(round_trips_s(connection, 5)) >= 0.08
         assert other.stats().uplink.sent_bytes == 5 * 67
         assert link.stats().uplink.sent_bytes - before == 20 * 67
+
+
+def test_what_would_pass_it_by_is_refused(link: Link) -> None:
+    with pytest.raises(BackendError, match="UDP would pass by"):
+        LinkProber(link.edge.address, 47400, endpoint=link.device)
+    with pytest.raises(BackendError, match="would pass by"):
+        tcp_goodput(link.device, link.edge, seconds=0.1, start_up_s=0.0)
 
 
 def test_it_listens_on_the_loopback_alone(link: Link) -> None:
