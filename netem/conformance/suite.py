@@ -46,8 +46,8 @@ class Plan:
 _MBPS = 1e6
 QUICK = Plan(
     delays_s=(Pair(0.005, 0.02),),
-    jitters_s=(Pair(0.003, 0.002),),
-    losses=((Chain(0.05, 0.5), Chain(0.04, 0.4)),),
+    jitters_s=(Pair(0.002, 0.0015),),
+    losses=((Chain(0.1, 0.5), Chain(0.08, 0.4)),),
     order_s=0.5,
     queues=((Pair(5 * _MBPS, 10 * _MBPS), Pair(0.15, 0.1)),),
     steps_bps=(Pair(1 * _MBPS, 20 * _MBPS), Pair(20 * _MBPS, 1 * _MBPS)),

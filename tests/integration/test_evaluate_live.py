@@ -82,6 +82,10 @@ class Watched:
         for line in self.process.stdout:
             if line.startswith("calibration"):
                 break
+        else:
+            _, errors = self.process.communicate(timeout=30)
+            if self.process.returncode == 3:
+                pytest.skip(f"this machine is too busy for a live run: {errors}")
         self.pids = descendants(self.process.pid)
         self.links = links_of(self.process.pid)
         self.cgroups = cgroups_of(self.pids)
@@ -103,6 +107,8 @@ def test_a_short_live_run_measures_both_sides_and_leaves_nothing(tmp_path):
     words = ("--profile", "5g", "--tasks", "8", "--max-local", "0.6", "--json", str(file))
     run = Watched(command(tmp_path, *words))
     _, errors = run.process.communicate(timeout=110)
+    if run.process.returncode == 3:
+        pytest.skip(f"this machine became too busy for a live run: {errors}")
     assert run.process.returncode == 0, errors
     summary = json.loads(file.read_text())
     assert (summary["mode"], summary["backend"], summary["decisions"]) == ("live", "uml", 8)
