@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,8 @@ class Bound:
         rtt_p50_s: median round trip of an echo.
         rtt_p99_s: 99th percentile of the same.
         wake_p99_s: 99th percentile of how late a sleep of a millisecond ends.
-        busy: share of the CPUs' time in use; what runs at a lower priority (nice) is left out.
+        busy: share of the CPUs' time in use; what runs at a lower priority (nice) is left out. No
+            bound where this process has real-time priority (``chrt -r 1``): it does not wait.
         steal: share of the CPUs' time that a hypervisor gave to others.
     """
 
@@ -143,7 +145,7 @@ def measure_baseline(link: Link, echoes: int = ECHOES) -> Baseline:
         busy=_share(ticks, _USER, _SYSTEM, _IRQ, _SOFTIRQ),
         steal=_share(ticks, _STEAL),
         load=os.getloadavg()[0],
-        bound=BOUNDS[link.backend],
+        bound=_bound(link.backend),
     )
 
 
@@ -176,6 +178,13 @@ def void_reason(baseline: Baseline) -> str:
         f" {os.cpu_count()} CPUs). Something else keeps this machine busy; let it end, or run on a"
         " quieter machine"
     )
+
+
+def _bound(backend: str) -> Bound:
+    bound = BOUNDS[backend]
+    if sys.platform == "linux" and os.sched_getscheduler(0) in (os.SCHED_RR, os.SCHED_FIFO):
+        return replace(bound, busy=1.0)
+    return bound
 
 
 def _echo(link: Link, count: int) -> tuple[list[float], list[float]]:
