@@ -24,6 +24,7 @@ MEAN_BURST_PACKETS = 2.0
 MIN_RATE_BPS = 100e3
 """Least rate set, for outages too: what waits leaves at the rate of the moment it came to the head
 of the queue, so at a lower one a single frame would hold up the link long after the outage."""
+MAX_QUEUE_S = 60.0
 FIRST_MAX_RATE_BPS = 200e6
 """Bound of :func:`first_profile`: the slowest packet backend carries so much."""
 _END_PATIENCE_S = 10.0
@@ -39,52 +40,64 @@ class Playable(Protocol):
         ...
 
 
-def row_profile(trace: LinkTrace, row: int, max_rate_bps: float) -> LinkProfile:
-    """What a link is told to be in one row of a trace.
+class TraceRows:
+    """A trace's rows as profiles for a link.
 
-    Rates are kept between :data:`MIN_RATE_BPS` and ``max_rate_bps``; the queue is that of the
-    trace's base profile. Loss is Gilbert-Elliott with bursts of :data:`MEAN_BURST_PACKETS` on
-    average, longer only where a share above two thirds needs it.
+    Rates are kept between :data:`MIN_RATE_BPS` and ``max_rate_bps``. A buffer holds bytes, not
+    seconds: its size is what the base profile's queue holds at the trace's median rate, whatever
+    the row. Loss is Gilbert-Elliott with bursts of :data:`MEAN_BURST_PACKETS` on average, longer
+    only where a share above two thirds needs it.
     """
 
-    def direction(
-        rate_bps: float, delay_s: float, loss: float, base: DirectionProfile
-    ) -> DirectionProfile:
-        leave = 1.0 / MEAN_BURST_PACKETS
-        if loss > 0.0:
-            leave = min(leave, (1.0 - loss) / loss)
-        enter = leave * loss / (1.0 - loss) if loss < 1.0 else 1.0
-        return DirectionProfile(
-            rate_bps=float(round(min(max(rate_bps, MIN_RATE_BPS), max_rate_bps))),
-            delay_s=round(delay_s, 6),
-            jitter_s=0.0,
-            loss_enter=round(enter, 6),
-            loss_leave=round(leave, 6),
-            queue_s=base.queue_s,
+    def __init__(self, trace: LinkTrace, max_rate_bps: float) -> None:
+        self._trace = trace
+        self._up_bps = np.clip(trace.uplink_bps, MIN_RATE_BPS, max_rate_bps)
+        self._down_bps = np.clip(trace.downlink_bps, MIN_RATE_BPS, max_rate_bps)
+        self._up_buffer_bits = float(np.median(self._up_bps)) * trace.base.uplink.queue_s
+        self._down_buffer_bits = float(np.median(self._down_bps)) * trace.base.downlink.queue_s
+
+    def profile(self, row: int) -> LinkProfile:
+        """What a link is told to be in that row."""
+        trace = self._trace
+        return LinkProfile(
+            name=trace.name,
+            uplink=_direction(
+                float(self._up_bps[row]),
+                float(trace.uplink_delay_s[row]),
+                float(trace.uplink_loss[row]),
+                self._up_buffer_bits,
+            ),
+            downlink=_direction(
+                float(self._down_bps[row]),
+                float(trace.downlink_delay_s[row]),
+                float(trace.downlink_loss[row]),
+                self._down_buffer_bits,
+            ),
+            radio=trace.radio,
+            source=trace.source,
         )
 
-    return LinkProfile(
-        name=trace.name,
-        uplink=direction(
-            float(trace.uplink_bps[row]),
-            float(trace.uplink_delay_s[row]),
-            float(trace.uplink_loss[row]),
-            trace.base.uplink,
-        ),
-        downlink=direction(
-            float(trace.downlink_bps[row]),
-            float(trace.downlink_delay_s[row]),
-            float(trace.downlink_loss[row]),
-            trace.base.downlink,
-        ),
-        radio=trace.radio,
-        source=trace.source,
+
+def _direction(
+    rate_bps: float, delay_s: float, loss: float, buffer_bits: float
+) -> DirectionProfile:
+    leave = 1.0 / MEAN_BURST_PACKETS
+    if loss > 0.0:
+        leave = min(leave, (1.0 - loss) / loss)
+    enter = leave * loss / (1.0 - loss) if loss < 1.0 else 1.0
+    return DirectionProfile(
+        rate_bps=float(round(rate_bps)),
+        delay_s=round(delay_s, 6),
+        jitter_s=0.0,
+        loss_enter=round(enter, 6),
+        loss_leave=round(leave, 6),
+        queue_s=min(buffer_bits / rate_bps, MAX_QUEUE_S),
     )
 
 
 def first_profile(trace: LinkTrace) -> LinkProfile:
     """What to open a link with that is to replay the trace: its first row, for any backend."""
-    return row_profile(trace, 0, FIRST_MAX_RATE_BPS)
+    return TraceRows(trace, FIRST_MAX_RATE_BPS).profile(0)
 
 
 def departures(trace: LinkTrace, max_rate_bps: float) -> tuple[str, ...]:
@@ -146,6 +159,7 @@ class TracePlayer:
     def __init__(self, link: Playable, trace: LinkTrace, *, loop: bool = False) -> None:
         self.trace = trace
         self._link = link
+        self._rows = TraceRows(trace, link.max_rate_bps)
         self._loop = loop
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._play, name="trace", daemon=True)
@@ -241,7 +255,7 @@ class TracePlayer:
         return self._start_s + turn * self.trace.end_s + float(self.trace.t_s[row])
 
     def _apply(self, row: int, due_s: float) -> None:
-        profile = row_profile(self.trace, row, self._link.max_rate_bps)
+        profile = self._rows.profile(row)
         if profile == self._set:
             self._unchanged += 1
             return

@@ -210,8 +210,8 @@ def _tbf_differences(direction: DirectionProfile, shown: Shown) -> list[str]:
     want_rate = round(direction.rate_bps or 0.0) / 8
     if not _close(want_rate, rate, 1.0):
         return [*result, f"tbf rate (byte/s): set {want_rate:g}, read back {rate:g}"]
-    # The bucket is kept as time in ticks of 64 ns, so it comes back a little off.
-    if not _close(TBF_BURST_BYTES, burst, 8 + 64e-9 * rate):
+    # tc hands the bucket over as time in whole microseconds, so it comes back a little off.
+    if not _close(TBF_BURST_BYTES, burst, 8 + 1.1e-6 * rate):
         result.append(f"tbf burst: set {TBF_BURST_BYTES}, read back {burst:g}")
     # tc prints the queue as the time a full one takes beyond the bucket, in microseconds.
     limit = float(options.get("lat", 0)) / 1e6 * rate + TBF_BURST_BYTES

@@ -13,7 +13,7 @@ from conftest import need_uml, run_cli
 
 from netem import Link, open_link
 from netem.fidelity import Compared, agreement, means, replay
-from netem.player import MIN_RATE_BPS, Replayed, TracePlayer, departures, first_profile, row_profile
+from netem.player import MIN_RATE_BPS, Replayed, TracePlayer, TraceRows, departures, first_profile
 from offload.errors import BackendError
 from offload.link_profiles import get_profile
 from offload.link_trace import LinkTrace
@@ -71,12 +71,13 @@ def test_a_row_as_a_profile() -> None:
         rtt_ms=[51, 40, 40, 40, 40],
         loss=[0, 0, 0.02, 0.9, 1.0],
     )
-    rows = [row_profile(trace, row, 200e6) for row in range(5)]
+    rows = [TraceRows(trace, 200e6).profile(row) for row in range(5)]
     assert rows[0].downlink.rate_bps == 10e6
     assert rows[0].uplink.delay_s == rows[0].downlink.delay_s == 0.0255
     assert rows[0].downlink.jitter_s == 0.0
     assert (rows[0].downlink.loss, rows[0].radio, rows[0].name) == (0.0, "lte", "made")
-    assert rows[0].downlink.queue_s == get_profile("lte").downlink.queue_s
+    # The median downlink has 1 Mbit/s: its queue of 0.15 s is a buffer of 150 kbit throughout.
+    assert [row.downlink.queue_s for row in rows] == [0.015, 1.5, 0.00075, 0.15, 0.15]
     assert rows[1].downlink.rate_bps == MIN_RATE_BPS  # an outage
     assert rows[2].downlink.rate_bps == 200e6  # clipped
     assert rows[4].uplink.rate_bps == MIN_RATE_BPS
@@ -228,10 +229,20 @@ def test_the_link_holds_the_row_that_is_due(uml_link: Link) -> None:
         assert uml_link.profile.downlink.rate_bps == uml_link.max_rate_bps == 200e6
         time.sleep(1.0)
         kept = player.report()
-    assert uml_link.profile == row_profile(trace, 1, 200e6)
+    assert uml_link.profile == TraceRows(trace, 200e6).profile(1)
     assert uml_link.profile.uplink.delay_s == 0.04
     assert kept.applied == 2
     assert kept.late_worst_s < 0.4
+
+
+@pytest.mark.uml
+def test_rates_that_are_no_round_numbers_read_back_as_set(uml_link: Link) -> None:
+    # At 190 Mbit/s the bucket lasts 134.74 microseconds, of which tc hands over 134.
+    mbps = [190, 199.157, 171.3, 33.333, 7.77, 0.123]
+    rows = TraceRows(made([float(n) for n in range(6)], 6.0, mbps, up_mbps=mbps[::-1]), 200e6)
+    for row in range(6):
+        uml_link.apply(rows.profile(row))
+        assert uml_link.profile == rows.profile(row)
 
 
 @pytest.mark.uml
