@@ -21,7 +21,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.link_model_fit.scores import classes, score
+from benchmarks.link_model_fit.scores import classes, furthest, score, tails
 from benchmarks.link_model_fit.transfers import Transfers, load_transfers
 from offload.errors import ConfigError, OffloadError
 from offload.types import FloatArray
@@ -109,6 +109,13 @@ def run(config: Config) -> None:
         if config.against is not None:
             predictions[config.against.stem] = _others_prediction(config.against, part)
         console.print(_table(title, part, predictions))
+    console.print("[bold]all transfers, both halves")
+    for line in tails(transfers, predict(transfers)):
+        console.print(line)
+    often = transfers.typical(at_least=MANY)
+    console.print(f"[bold]furthest from the median of {MANY} and more repetitions, both halves")
+    for line in furthest(often, predict(often), 8):
+        console.print(line)
     if config.plot is not None:
         from benchmarks.link_model_fit.plot import draw
 

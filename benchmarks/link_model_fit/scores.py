@@ -60,3 +60,38 @@ def classes(transfers: Transfers) -> Iterator[tuple[str, NDArray[np.bool_]]]:
         for smallest, largest, name in SIZE_CLASSES:
             sized = (transfers.n_bytes > smallest) & (transfers.n_bytes <= largest)
             yield f"{control}, {name}", mine & sized
+
+
+def tails(transfers: Transfers, predicted_s: FloatArray) -> Iterator[str]:
+    """Lines on what single numbers hide: the upper tail, and connections that have just begun."""
+    ratio = transfers.seconds / predicted_s
+    low, high = np.quantile(np.log(ratio), (0.16, 0.84))
+    yield (
+        f"ln(measured / predicted): standard deviation {np.std(np.log(ratio)):.2f}, half of the"
+        f" middle 68 % {(high - low) / 2:.2f}; {np.mean(ratio > 2):.1%} take over twice as long"
+    )
+    lossy = transfers.loss >= 0.02
+    for name, mask in (("all", np.isfinite(ratio)), ("loss of 2 % and more", lossy)):
+        total = transfers.seconds[mask].sum() / predicted_s[mask].sum()
+        yield f"sum of measured / sum of predicted, {name}: {total:.2f}"
+    steady = (transfers.n_bytes >= 100_000) & (transfers.loss < 0.003)
+    for control in ("cubic", "bbr"):
+        mine = steady & (transfers.control == control)
+        for name, when in (("first", transfers.number == 0), ("fifth on", transfers.number > 3)):
+            here = ratio[mine & when]
+            if len(here):
+                yield (
+                    f"{control}, 100 kB and more, loss below 0.3 %, {name} of a connection:"
+                    f" {np.mean(here > 2):.1%} of {len(here)} take over twice as long"
+                )
+
+
+def furthest(transfers: Transfers, predicted_s: FloatArray, count: int) -> Iterator[str]:
+    """A line each for the transfers that the model is furthest from."""
+    error = np.abs(np.log(predicted_s / transfers.seconds))
+    for index in np.argsort(-error)[:count]:
+        yield (
+            f"{transfers.link[index]}, {transfers.control[index]},"
+            f" {transfers.n_bytes[index]:,.0f} bytes at {transfers.rate_bps[index] / 1e6:g} Mbit/s:"
+            f" {transfers.seconds[index]:.3f} s, predicted {predicted_s[index]:.3f}"
+        )

@@ -14,7 +14,7 @@ import pytest
 from benchmarks.fit_link_model import Config, run
 from benchmarks.link_model_fit.campaign import Row, grid_links
 from benchmarks.link_model_fit.fitting import fit, predict
-from benchmarks.link_model_fit.scores import classes, score
+from benchmarks.link_model_fit.scores import classes, furthest, score, tails
 from benchmarks.link_model_fit.transfers import Transfers, for_validation, load_transfers
 from benchmarks.transfers import Config as CampaignConfig
 from benchmarks.transfers import blocks_of, missing
@@ -124,6 +124,17 @@ def test_scores_by_hand() -> None:
     assert found.median == pytest.approx(0.1)
     assert found.p90 == pytest.approx(0.1 + 0.8 * 0.4)
     assert found.spread == pytest.approx(np.std([-np.log(1.1), 0.0, np.log(2.0)]))
+
+
+def test_tails_by_hand() -> None:
+    made = _made_up(FITTED)
+    twice = replace(made, seconds=np.where(made.loss >= 0.02, 3.0, 1.0) * made.seconds)
+    said = list(tails(twice, made.seconds))
+    assert f"{np.mean(made.loss >= 0.02):.1%} take over twice" in said[0]
+    assert said[2] == "sum of measured / sum of predicted, loss of 2 % and more: 3.00"
+    slowest = made.seconds * np.linspace(1.0, 2.0, len(made))
+    last, _ = furthest(made, slowest, 2)
+    assert last.endswith(f"{made.seconds[-1]:.3f} s, predicted {slowest[-1]:.3f}")
 
 
 def test_every_transfer_is_in_one_class_of_each_kind() -> None:
