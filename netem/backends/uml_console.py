@@ -34,6 +34,7 @@ class UmlConsole:
         self._alive = alive
         self._buffer = ""
         self._log: list[str] = []
+        self._owed = 0
         os.set_blocking(read_descriptor, False)
 
     def wait_for(self, marker: str, timeout_s: float) -> None:
@@ -53,6 +54,9 @@ class UmlConsole:
             BackendError: tc complained, or the guest ended or stopped answering.
         """
         deadline = time.monotonic() + REPLY_TIMEOUT_S
+        # What a conversation was too impatient for must not pass for the answer to this one.
+        while self._owed:
+            self._reply(deadline)
         # tc is silent on success; the answer to a last harmless question means all lines are done.
         asked = [*lines, "qdisc show dev lo"]
         try:
@@ -61,9 +65,10 @@ class UmlConsole:
         except BrokenPipeError as error:
             raise BackendError("the User-Mode Linux router is gone") from error
         expected = sum(line.startswith("qdisc show") for line in asked)
+        self._owed = expected
         replies: list[str] = []
-        while sum(line.startswith("[") for line in replies) < expected:
-            replies.append(self._line(deadline))
+        while self._owed:
+            replies.append(self._reply(deadline))
         return parse_replies("\n".join(replies), expected)[:-1]
 
     def tail(self, lines: int = 25) -> str:
@@ -78,6 +83,12 @@ class UmlConsole:
             if descriptor >= 0:
                 os.close(descriptor)
                 setattr(self, name, -1)
+
+    def _reply(self, deadline: float) -> str:
+        """The next line, counted where it is the document of a ``show``."""
+        line = self._line(deadline)
+        self._owed -= line.startswith("[")
+        return line
 
     def _line(self, deadline: float) -> str:
         while "\n" not in self._buffer:
