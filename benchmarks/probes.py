@@ -150,7 +150,7 @@ def in_background(link: Any, profile: Any, base_rtt_s: float, config: Config) ->
     ):
         while prober.cost.measurements == 0:
             time.sleep(0.01)
-        with prober.hold():  # until the first measurement is through
+        with prober.hold():  # until a measurement is through
             first, before = prober.cost, link.stats()
         begin = time.monotonic()
         while time.monotonic() < begin + config.idle_s:
@@ -251,7 +251,10 @@ def print_table(found: dict[str, Any]) -> None:
     for name, record in found.items():
         once, idle, loss = record["from_nothing"], record["background"], record["loss"]
         cells = [
-            " / ".join(f"{100 * part[key]['median']:.1f}" for part in (once, idle))
+            " / ".join(
+                "-" if part[key] is None else f"{100 * part[key]['median']:.1f}"
+                for part in (once, idle)
+            )
             for key in ("rtt", "rtt_and_base", "jitter", "uplink", "downlink")
         ]
         cells += [f"{loss[key]:.2f}" for key in ("link_median_points", "median_by_chance_points")]

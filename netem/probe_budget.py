@@ -17,7 +17,7 @@ SHORTEST_PING_INTERVAL_S = 0.5
 LONGEST_PING_INTERVAL_S = 30.0
 STALE_S = 30.0
 """A rate measured, or seen in a transfer, within this time needs no train."""
-_MOST_SAVED_S = 120.0
+_MOST_SAVED_S = 300.0
 _TALK_BYTES = 10 * PING_BYTES
 """Requests, repeated until answered, that go with a train."""
 

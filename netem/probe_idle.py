@@ -17,6 +17,8 @@ SILENT_PINGS = 12
 UNSURE = 0.15
 """Relative error of a rate that makes a train worth while before the rate is stale: known from
 transfers alone, or contradicted by the newest sample."""
+ASSUMED_BPS = 100e3
+"""Of a direction in which no train has come through yet: it is to get one all the same."""
 _TRY_AGAIN_S = 10.0
 _LONGEST_PATIENCE_S = 1.0
 _TRAIN_PATIENCE_S = 2.0
@@ -57,7 +59,10 @@ class IdleProbing:
         rates = {True: found.uplink, False: found.downlink}
         jitter_s = found.jitter.value if math.isfinite(found.jitter.value) else 0.0
         self._budget.update(
-            begin, _or_zero(found.uplink.value), _or_zero(found.downlink.value), self._exchange.cost
+            begin,
+            _at_least(found.uplink.value),
+            _at_least(found.downlink.value),
+            self._exchange.cost,
         )
         for uplink, rate in rates.items():
             is_due = rate.age_s > STALE_S or not rate.sd < UNSURE * rate.value
@@ -87,5 +92,5 @@ class IdleProbing:
             self._run = None
 
 
-def _or_zero(rate_bps: float) -> float:
-    return rate_bps if math.isfinite(rate_bps) else 0.0
+def _at_least(rate_bps: float) -> float:
+    return rate_bps if math.isfinite(rate_bps) else ASSUMED_BPS

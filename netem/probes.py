@@ -46,6 +46,8 @@ LEAST_RTT_ERROR_S = 1e-4
 _PINGING_SHARE = 0.4
 """Of a measurement's time, that further pings may take."""
 _GREETING_S = 2.0
+_FIRST_MEASUREMENTS = 3
+"""At most, until both rates are known; then the background goes on by itself."""
 _FIRST_SPACING_S = 0.02
 _LIKELY_JITTER = 0.3
 """Of the RTT: more than most links have, less than a busy Wi-Fi."""
@@ -186,12 +188,18 @@ class LinkProber:
         self.close()
 
     def _keep_probing(self, idle: IdleProbing) -> None:
-        if self._measurements == 0:
+        while self._measurements < _FIRST_MEASUREMENTS and not self._is_complete():
             self.measure()
         while not self._stop.is_set():
             with self._measuring:
                 pause_s = idle.step()
             self._stop.wait(pause_s)
+
+    def _is_complete(self) -> bool:
+        """Nothing is unknown, or nothing can be known: the link is silent."""
+        found = self._tracker.estimate()
+        is_known = math.isfinite(found.uplink.value) and math.isfinite(found.downlink.value)
+        return self._stop.is_set() or is_known or found.silent_s is not None
 
     def _state(self) -> LinkState:
         """What is known, with what stands for the unknown."""
