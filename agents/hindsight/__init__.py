@@ -1,0 +1,1 @@
+"""The least cost of an episode, its whole future known."""
