@@ -5,10 +5,12 @@
 
     with open_link(get_profile("congested")) as link:
         server = link.edge.popen(["python", "-m", "edge_server", "--bind", link.edge.address])
-        client = link.device.popen(["python", "client.py", link.edge.address])
+        address, port = link.reach(5555)
+        client = link.device.popen(["python", "client.py", address, str(port)])
 
-The device reaches the edge at ``link.edge.address``; every packet crosses real kernel queues set to
-the profile, each direction its own. See docs/network.md.
+Servers bind to ``link.edge.address``, and the device connects to what ``link.reach`` says. All that
+goes there crosses queues set to the profile, each direction its own; what a backend leaves out
+stands in ``link.limits``. See docs/network.md.
 """
 
 from netem.link import Link, open_link
