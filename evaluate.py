@@ -54,6 +54,8 @@ class EvaluateOptions:
     """Leave out of a live run what takes the device longer than this."""
     decisions: Annotated[int, tyro.conf.arg(metavar="N")] = 100_000
     """Decisions of a simulated run."""
+    without: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
+    """With --mode sim: switch off what makes the world hard; docs/environment.md names it."""
     policies: str = "all"
     """Comma-separated names, or all."""
     objective: Literal["latency", "energy", "mixed"] = "mixed"
@@ -85,6 +87,8 @@ def main(options: EvaluateOptions) -> int:
             raise ConfigError(f"--{name} is {getattr(options, name)}; it must be at least 2")
     if options.seed < 0:
         raise ConfigError(f"--seed is {options.seed}; it must be 0 or more")
+    if options.without is not None and options.mode != "sim":
+        raise ConfigError("--without needs --mode sim: a real link has no switches")
 
     from agents.policies import collect, parse_names
     from agents.run_directory import make_folder
@@ -127,6 +131,7 @@ def _simulated(
 ) -> int:
     from agents.simulation import simulate
     from envs.config import EnvConfig
+    from envs.switches import parse_switches
     from envs.trace_process import link_names
     from offload.tasks.profile_table import load_profile_table
 
@@ -136,6 +141,7 @@ def _simulated(
         traces=links.trace_files,
         trace_base=options.trace_base,
         congestion_control=options.congestion_control,
+        without=parse_switches(options.without),
     )
     names = link_names(config)
     table = load_profile_table()
@@ -154,8 +160,11 @@ def _simulated(
             for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
         },
     }
-    told = (*notes, *links.notes())
-    setting = _setting(options, links.label, chosen, "sim", None, told, {"scenarios": lanes})
+    told = [*notes, *links.notes()]
+    if config.without:
+        told.append(f"switched off: {', '.join(config.without)}")
+    details = {"scenarios": lanes, "without": list(config.without)}
+    setting = _setting(options, links.label, chosen, "sim", None, tuple(told), details)
     _report(options, evaluation, setting, facts, None)
     return 0
 

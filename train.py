@@ -36,6 +36,8 @@ class TrainOptions:
     """Instead of profiles: train on the measured links in the files of this folder."""
     trace_base: str = "lte"
     """Profile that what a trace lacks is taken from (delay, loss, a direction)."""
+    without: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
+    """Switch off what makes the world hard: docs/environment.md names it."""
     steps: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Decisions to train on. Default: 2,000,000 (dqn: 1,500,000), half a minute to a minute."""
     seed: int = 0
@@ -100,8 +102,13 @@ def _world(options: TrainOptions) -> EnvConfig:
     """
     from agents.chosen_links import choose_links
     from envs.config import EnvConfig
+    from envs.switches import parse_switches
 
-    world = EnvConfig(objective=Objective(options.objective), trace_base=options.trace_base)
+    world = EnvConfig(
+        objective=Objective(options.objective),
+        trace_base=options.trace_base,
+        without=parse_switches(options.without),
+    )
     if options.traces is not None:
         links = choose_links(options.profile, None, options.traces, options.trace_base)
         for note in links.notes():
@@ -115,7 +122,16 @@ def _world(options: TrainOptions) -> EnvConfig:
 
 def _check_resumed(options: TrainOptions) -> None:
     """A resumed run keeps its settings; asking for others must not pass in silence."""
-    for name in ("algo", "objective", "profile", "traces", "trace_base", "seed", "lanes"):
+    for name in (
+        "algo",
+        "objective",
+        "profile",
+        "traces",
+        "trace_base",
+        "without",
+        "seed",
+        "lanes",
+    ):
         if getattr(options, name) != getattr(TrainOptions(), name):
             word = name.replace("_", "-")
             raise ConfigError(f"--{word} comes from the run that is resumed; leave it out")

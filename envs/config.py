@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from envs.switches import LINKS_OWN, SWITCHES
 from offload.errors import ConfigError, UnknownNameError
 from offload.link_model import CONGESTION_CONTROLS
 from offload.link_profiles import PROFILES
@@ -52,7 +53,7 @@ class LinkProcessConfig:
         estimate_age_s: mean age of the device's estimate, which is the mean time between its
             probes (Poisson).
         rtt_noise, rate_noise, jitter_noise: standard deviation of ln(estimate / truth).
-        loss_probe_packets: packets from which the device estimates loss (binomial).
+        loss_probe_packets: packets from which the device estimates loss (binomial); 0: it knows.
     """
 
     rate_spread: float = 0.57
@@ -87,7 +88,6 @@ class LinkProcessConfig:
             "disturbance_every_s",
             "disturbance_lasts_s",
             "disturbance_rate_floor",
-            "loss_probe_packets",
         ):
             _require(getattr(self, name) > 0, f"link.{name} must be above 0")
         for name in ("rtt_fast_share", "disturbance_rate_floor"):
@@ -180,6 +180,7 @@ class EnvConfig:
             absurd choice (34 MB over 0.3 Mbit/s) outweighs a thousand that matter, in training
             and in every mean. Seconds and joules are never capped.
         low_battery_share: share of episodes that start with less than 30 % charge.
+        without: names of :data:`envs.switches.SWITCHES` that are switched off.
     """
 
     objective: Objective = Objective.MIXED
@@ -190,6 +191,7 @@ class EnvConfig:
     congestion_control: str = "cubic"
     cost_cap: float = 10.0
     low_battery_share: float = 0.25
+    without: tuple[str, ...] = ()
     link: LinkProcessConfig = field(default_factory=LinkProcessConfig)
     edge: EdgeProcessConfig = field(default_factory=EdgeProcessConfig)
     workload: WorkloadConfig = field(default_factory=WorkloadConfig)
@@ -216,6 +218,15 @@ class EnvConfig:
         )
         _require(self.cost_cap >= 1, "cost_cap must be at least 1, the cost of a local run")
         _require(0 <= self.low_battery_share <= 1, "low_battery_share must be in [0, 1]")
+        _require_names("without", self.without)
+        for name in self.without:
+            if name not in SWITCHES:
+                raise UnknownNameError("switch", name, SWITCHES)
+            _require(
+                not (self.traces and name in LINKS_OWN),
+                f"{name} cannot be switched off: measured links move as they were measured; "
+                "leave it out, or use profiles",
+            )
 
 
 def config_from_dict(data: dict[str, Any]) -> EnvConfig:

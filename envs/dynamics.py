@@ -70,8 +70,8 @@ class OffloadDynamics:
 
     Args:
         scenario: what the decisions cannot change.
-        config: the objective, the cap on a decision's cost, and the congestion control. The
-            rest of it went into the scenario.
+        config: the objective, the cap on a decision's cost, the congestion control, and which
+            couplings are switched off. The rest of it went into the scenario.
     """
 
     def __init__(self, scenario: Scenario, config: EnvConfig) -> None:
@@ -92,6 +92,9 @@ class OffloadDynamics:
         self.in_flight_queue_s = np.zeros(lanes)
         self.in_flight_age_s = np.zeros(lanes)
         self._radio = radio_batch(scenario.links.radio)
+        self._queues = "local_queue" not in config.without
+        self._tail_lasts = "radio_tail" not in config.without
+        self._battery_drains = "battery" not in config.without
 
     @property
     def done(self) -> bool:
@@ -191,12 +194,15 @@ class OffloadDynamics:
             else self.scenario.work.gap_s[self.step_index]
         )
         local_s = true.task.local_s
-        self.queue_s = self.queue_s + np.where(to_edge, 0.0, local_s)
-        self._schedule_fallback(fell_back, budget_s, local_s)
-        self._drain_queue(gap_s)
-        self._wind_down_radio(to_edge, np.minimum(costs.edge.seconds, budget_s), gap_s)
-        drawn_j = energy_j + IDLE_W * gap_s
-        self.battery = np.maximum(self.battery - drawn_j / BATTERY_J, 0.0)
+        if self._queues:
+            self.queue_s = self.queue_s + np.where(to_edge, 0.0, local_s)
+            self._schedule_fallback(fell_back, budget_s, local_s)
+            self._drain_queue(gap_s)
+        if self._tail_lasts:
+            self._wind_down_radio(to_edge, np.minimum(costs.edge.seconds, budget_s), gap_s)
+        if self._battery_drains:
+            drawn_j = energy_j + IDLE_W * gap_s
+            self.battery = np.maximum(self.battery - drawn_j / BATTERY_J, 0.0)
         comes_back_s = np.where(to_edge & ~fell_back, costs.edge.seconds, np.inf)
         self._remember_edge(comes_back_s, true.edge.queue_s, gap_s)
         return result

@@ -85,7 +85,9 @@ def measure(
         return probes.at_last_probe(value * np.exp(sigma * rng.standard_normal(value.shape)))
 
     packets = config.loss_probe_packets
-    lost = np.asarray(rng.binomial(packets, at_probes.loss)) / packets
+    lost = at_probes.loss
+    if packets > 0:
+        lost = np.asarray(rng.binomial(packets, at_probes.loss)) / packets
     return LinkState(
         rtt_s=noisy(at_probes.rtt_s, config.rtt_noise),
         jitter_s=noisy(at_probes.jitter_s, config.jitter_noise),

@@ -7,7 +7,7 @@ of each task for free.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,11 +17,12 @@ from envs.config import EnvConfig
 from envs.edge_process import EdgeSamples, draw_edge
 from envs.link_process import LinkSamples, draw_links, synthetic_transfer
 from envs.probe_times import draw_probe_times
+from envs.switches import in_force
 from envs.trace_process import draw_replay, load_bank, replayed_transfer
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
 from offload.cost_model import transfer
 from offload.objective import LOW_BATTERY
-from offload.types import FloatArray, Transfer
+from offload.types import FloatArray, IntArray, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +57,17 @@ class Scenario:
 
     def lane(self, index: int) -> Scenario:
         """One of the episodes, as a scenario of one lane."""
-        return _take_lane(self, index)
+        return self.take(np.array([index]))
+
+    def take(self, lanes: IntArray) -> Scenario:
+        """Those of the episodes, in that order; one may be taken more than once."""
+        return _take(self, lanes)
 
 
-def _take_lane(part: Any, index: int) -> Any:
+def _take(part: Any, lanes: IntArray) -> Any:
     if is_dataclass(part) and not isinstance(part, type):
-        values = {f.name: _take_lane(getattr(part, f.name), index) for f in fields(part)}
-        return type(part)(**values)
-    return part[..., index : index + 1]
+        return type(part)(**{f.name: _take(getattr(part, f.name), lanes) for f in fields(part)})
+    return part[..., lanes]
 
 
 def all_local_backlog(gap_s: FloatArray, local_s: FloatArray) -> FloatArray:
@@ -81,7 +85,9 @@ def all_local_backlog(gap_s: FloatArray, local_s: FloatArray) -> FloatArray:
 
 def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes: int) -> Scenario:
     """Draw ``lanes`` episodes of ``config.episode_tasks`` tasks each."""
+    config = in_force(config)
     work = draw_workload(rng, config.workload, table, config.episode_tasks, lanes)
+    work = _without(work, config.without)
     probes = draw_probe_times(rng, work.gap_s, config.link.estimate_age_s)
     algorithm = config.congestion_control
     if config.traces:
@@ -94,16 +100,30 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
         edge = draw_edge(rng, config.edge, probes)
         exact = synthetic_transfer(calm, links.true, work.true, edge.queue_s, algorithm)
     surprise = np.exp(config.link.transfer_sigma * rng.standard_normal((2, *work.gap_s.shape)))
+    moved = Transfer(exact.upload_s * surprise[0], exact.download_s * surprise[1])
+    if "transfer_surprise" in config.without:
+        moved = transfer(links.true, work.true, algorithm)
     low = rng.random(lanes) < config.low_battery_share
-    battery = np.where(
+    charge = np.where(
         low, rng.uniform(0.0, LOW_BATTERY, lanes), rng.uniform(LOW_BATTERY, 1.0, lanes)
     )
+    backlog_s = all_local_backlog(work.gap_s, work.true.local_s)
     return Scenario(
         links=links,
         edge=edge,
         work=work,
-        true_moved=Transfer(exact.upload_s * surprise[0], exact.download_s * surprise[1]),
+        true_moved=moved,
         predicted_moved=transfer(links.measured, work.predicted, algorithm),
-        reference_queue_s=all_local_backlog(work.gap_s, work.true.local_s),
-        battery=battery,
+        reference_queue_s=0.0 * backlog_s if "local_queue" in config.without else backlog_s,
+        battery=np.ones(lanes) if "battery" in config.without else charge,
     )
+
+
+def _without(work: WorkloadSamples, switched_off: tuple[str, ...]) -> WorkloadSamples:
+    true, predicted = work.true, work.predicted
+    if "deadlines" in switched_off:
+        never = np.full_like(predicted.deadline_s, np.inf)
+        true, predicted = replace(true, deadline_s=never), replace(predicted, deadline_s=never)
+    if "task_spread" in switched_off:
+        true = predicted
+    return replace(work, true=true, predicted=predicted)

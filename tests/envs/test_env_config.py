@@ -72,7 +72,7 @@ def test_a_misspelt_name_is_an_error_with_a_suggestion(
         {"link": {"rate_sigma": -0.1}},
         {"link": {"rtt_memory_s": 0}},
         {"link": {"estimate_age_s": "2"}},
-        {"link": {"loss_probe_packets": 0}},
+        {"link": {"loss_probe_packets": -1}},
         {"link": []},
         {"edge": {"busy_share_high": 1.0}},
         {"edge": {"queue_median_s": 0.0}},
