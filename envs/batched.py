@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,19 @@ from offload.features import N_FEATURES
 from offload.oracle import maui_placement
 from offload.tasks.profile_table import load_profile_table
 from offload.types import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class EnvState:
+    """Where an environment stands within its episode.
+
+    Attributes:
+        rng_at_start: state of the generator before the episode was drawn; numbers and text only.
+        played: the actions since, shape (steps, lanes), int8.
+    """
+
+    rng_at_start: dict[str, Any]
+    played: NDArray[np.int8]
 
 
 class BatchedOffloadVecEnv(VecEnv):
@@ -55,6 +69,8 @@ class BatchedOffloadVecEnv(VecEnv):
         self.last_result: StepResult | None = None
         self.last_actions: NDArray[np.int64] = np.zeros(n_lanes, dtype=np.int64)
         self._relative = relative_reward
+        self._rng_at_start: dict[str, Any] = {}
+        self._played: list[NDArray[np.int8]] = []
         self._dynamics: OffloadDynamics | None = None
         self._oracle: OffloadDynamics | None = None
         self.render_mode = None
@@ -62,6 +78,8 @@ class BatchedOffloadVecEnv(VecEnv):
         self._no_infos: list[dict[str, Any]] = [{} for _ in range(n_lanes)]
 
     def _start(self) -> None:
+        self._rng_at_start = dict(self.rng.bit_generator.state)
+        self._played = []
         scenario = draw_scenario(self.rng, self.config, self.table, self.num_envs)
         self._dynamics = OffloadDynamics(scenario, self.config)
         self._oracle = OffloadDynamics(scenario, self.config) if self._relative else None
@@ -96,6 +114,7 @@ class BatchedOffloadVecEnv(VecEnv):
         """Place every lane's task; lanes reset by themselves at the episode's end."""
         if self._dynamics is None:
             raise RuntimeError("call reset() before step()")
+        self._played.append(self.last_actions.astype(np.int8))
         result = self._dynamics.step(self.last_actions)
         self.last_result = result
         rewards = (self._baseline_cost() - result.cost).astype(np.float32)
@@ -109,6 +128,23 @@ class BatchedOffloadVecEnv(VecEnv):
         ]
         self._start()
         return self._observation(), rewards, np.ones(self.num_envs, dtype=bool), infos
+
+    def state(self) -> EnvState:
+        """Where the environment stands, enough for :meth:`restore`."""
+        played = np.array(self._played, dtype=np.int8).reshape(-1, self.num_envs)
+        return EnvState(self._rng_at_start, played)
+
+    def restore(self, state: EnvState) -> NDArray[np.float32]:
+        """Go to where another environment of the same settings stood; returns the observations.
+
+        The episode is drawn and played again, so nothing of it can be forgotten.
+        """
+        self.rng.bit_generator.state = state.rng_at_start
+        self._reset_seeds()
+        self._start()
+        for actions in state.played:
+            self.step(actions)
+        return self._observation()
 
     def close(self) -> None:
         """Nothing to release."""

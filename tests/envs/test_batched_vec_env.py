@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.batched import BatchedOffloadVecEnv
+from envs.batched import BatchedOffloadVecEnv, EnvState
 from envs.config import EnvConfig
 from envs.scenario import draw_scenario
 from envs.task_offloading import TaskOffloadingEnv
@@ -150,3 +151,32 @@ def test_what_a_batch_cannot_do_it_refuses(profile_table: Path) -> None:
         env.env_method("reset")
     assert env.get_attr("num_envs", [1]) == [2]
     assert env.env_is_wrapped(object) == [False, False]
+
+
+@pytest.mark.parametrize("before", [0, 5, 8, 19])
+def test_a_restored_environment_goes_on_as_the_first_would(
+    profile_table: Path, before: int
+) -> None:
+    """At an episode's start, in the middle, right after a reset, and episodes later."""
+    config = EnvConfig(episode_tasks=8)
+
+    def make(seed: int) -> BatchedOffloadVecEnv:
+        env = BatchedOffloadVecEnv(4, config, profile_table, seed, relative_reward=True)
+        env.reset()
+        return env
+
+    first, other = make(1), make(2)
+    actions = np.random.default_rng(0).integers(0, 2, size=(before + 20, 4))
+    for taken in actions[:before]:
+        first.step(taken)
+    state = first.state()
+    assert state.played.shape == (before % 8, 4)
+    stored = json.loads(json.dumps(state.rng_at_start))
+    observation = other.restore(EnvState(stored, state.played.copy()))
+    np.testing.assert_array_equal(observation, first._observation())
+    for taken in actions[before:]:
+        seen, rewards, dones, _ = first.step(taken)
+        again, rewards_again, dones_again, _ = other.step(taken)
+        np.testing.assert_array_equal(seen, again)
+        np.testing.assert_array_equal(rewards, rewards_again)
+        np.testing.assert_array_equal(dones, dones_again)
