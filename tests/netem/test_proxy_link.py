@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import ordinary_user
 import pytest
 from conftest import REPOSITORY
 
@@ -456,3 +457,25 @@ def test_it_needs_no_module_that_only_some_systems_have() -> None:
         check=False,
     )
     assert done.stdout == "through\n", done.stderr
+
+
+def test_an_ordinary_user_may_use_it() -> None:
+    """And without a user namespace of its own: nothing in it needs one."""
+    program = (
+        "import os, socket, time\n"
+        "from netem import open_link\n"
+        "from offload.link_profiles import get_profile\n"
+        "with open_link(get_profile('lte'), 'proxy') as link:\n"
+        "    server = socket.create_server((link.edge.address, 0))\n"
+        "    client = socket.create_connection(link.reach(server.getsockname()[1]))\n"
+        "    far, _ = server.accept()\n"
+        "    begin = time.monotonic()\n"
+        "    client.sendall(b'through')\n"
+        "    far.recv(100)\n"
+        "    print(os.geteuid(), time.monotonic() - begin)\n"
+    )
+    done = ordinary_user.run(ordinary_user.python(), "-W", "ignore", "-c", program)
+    assert done.returncode == 0, done.stderr
+    uid, delay_s = done.stdout.split()
+    assert int(uid) == ordinary_user.UID
+    assert float(delay_s) > 0.004  # set: 20 ms, deviating by 4
