@@ -19,14 +19,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.hindsight.problem import Problem, StepAmounts, radio_of
+from agents.hindsight.problem import (
+    CHARGE,
+    DUE,
+    QUEUE_END,
+    TAIL_END,
+    WAITING,
+    Problem,
+    StepAmounts,
+    radio_of,
+)
 from offload.energy_model import BATTERY_J, tail_energy_j
 from offload.objective import weights
 from offload.types import FloatArray, IntArray, Quantity
-
-QUEUE_END, TAIL_END, CHARGE, WAITING, DUE = range(5)
-"""Rows of a box: when the queue and the tail end (0: they have), the battery's charge, seconds of
-work that fell back and waits, and when it joins the queue (both 0: none)."""
 
 LOCAL, EDGE = 0, 1
 
@@ -121,7 +126,7 @@ def _children(problem: Problem, labels: Labels, step: StepAmounts) -> Iterator[L
         box[QUEUE_END] = np.maximum(box[QUEUE_END], step.at_s) + step.local_s
     cost = cost_bound(problem, step, queue_s[0] + step.local_s, step.local_j, charge)
     spent = (step.local_j, step.local_j)
-    yield _next(labels, step, everyone, (low, high), LOCAL, cost, spent)
+    yield _next(problem, labels, step, everyone, (low, high), LOCAL, cost, spent)
 
     fits = step.edge_s <= step.room_s
     in_time = np.flatnonzero(fits | (queue_s[-1] + step.predicted_s >= step.edge_s))
@@ -168,7 +173,7 @@ def _in_time(problem: Problem, labels: Labels, step: StepAmounts, parent: IntArr
     tail_s = problem.radio.tail_s[labels.lane]
     for box in _both(low, high):
         box[TAIL_END] = np.maximum(box[TAIL_END], step.at_s + step.edge_s + tail_s)
-    return _next(labels, step, parent, (low, high), EDGE, cost, joules)
+    return _next(problem, labels, step, parent, (low, high), EDGE, cost, joules)
 
 
 def _given_up(problem: Problem, labels: Labels, step: StepAmounts, parent: IntArray) -> Labels:
@@ -195,10 +200,11 @@ def _given_up(problem: Problem, labels: Labels, step: StepAmounts, parent: IntAr
         box[TAIL_END] = np.maximum(
             box[TAIL_END], step.at_s + np.minimum(budget, step.edge_s) + tail_s
         )
-    return _next(labels, step, parent, (low, high), EDGE, cost, (joules[0], joules[1]))
+    return _next(problem, labels, step, parent, (low, high), EDGE, cost, (joules[0], joules[1]))
 
 
 def _next(
+    problem: Problem,
     labels: Labels,
     step: StepAmounts,
     parent: IntArray,
@@ -220,6 +226,8 @@ def _next(
         box[CHARGE] = np.maximum(box[CHARGE] - (most + step.idle_j) / BATTERY_J, 0.0)
         for row in (QUEUE_END, TAIL_END):
             box[row] = np.where(box[row] <= step.next_at_s, 0.0, box[row])
+    for row in problem.kept:
+        low[row], high[row] = labels.low[row], labels.high[row]
     rank = labels.tail_rank
     if placement == EDGE:
         rank = np.maximum(rank, step.tail_rank)

@@ -18,6 +18,13 @@ from offload.cost_model import edge_cost, local_cost
 from offload.energy_model import IDLE_W, radio_batch
 from offload.types import FloatArray, IntArray, Objective, RadioPower
 
+QUEUE_END, TAIL_END, CHARGE, WAITING, DUE = range(5)
+"""What couples decisions: when the queue and the radio's tail end (0: they have), the battery's
+charge, seconds of work that fell back and waits, and when it joins the queue (both 0: none)."""
+
+_KEPT = {"local_queue": (QUEUE_END, WAITING, DUE), "radio_tail": (TAIL_END,), "battery": (CHARGE,)}
+"""What stays as it was at the start where a coupling is switched off."""
+
 
 @dataclass(frozen=True, slots=True)
 class StepAmounts:
@@ -28,7 +35,8 @@ class StepAmounts:
         local_s, local_j: on the device, its queue left out.
         edge_s: a remote run that is let finish.
         edge_j: its energy, without the radio's waking and tail.
-        room_s: deadline less the local seconds the device predicts: the least budget.
+        room_s: deadline less the local seconds the device predicts: the least budget; at most
+            ``edge_s``, beyond which it makes no difference.
         predicted_s: those predicted seconds; the budget is at least the queue and these.
         reference_s, reference_j: units of the cost.
         idle_j: what the device draws until the next task arrives.
@@ -64,6 +72,7 @@ class Problem:
         battery: charge at the start, shape (lanes,).
         radio: fields of shape (lanes,).
         objective, cost_cap: as in EnvConfig.
+        kept: those of QUEUE_END to DUE that no decision changes, by the world's switches.
     """
 
     steps: tuple[StepAmounts, ...]
@@ -72,6 +81,7 @@ class Problem:
     radio: RadioPower
     objective: Objective
     cost_cap: float
+    kept: tuple[int, ...]
 
     @property
     def lanes(self) -> int:
@@ -87,6 +97,7 @@ class Problem:
             radio=radio_of(self.radio, lanes),
             objective=self.objective,
             cost_cap=self.cost_cap,
+            kept=self.kept,
         )
 
 
@@ -99,6 +110,7 @@ def pose(scenario: Scenario, config: EnvConfig) -> Problem:
     """Write a scenario down as a problem."""
     dynamics = OffloadDynamics(scenario, config)  # never stepped: queue 0, radio asleep
     radio = radio_batch(scenario.links.radio)
+    kept = tuple(row for name in config.without for row in _KEPT.get(name, ()))
     gap_s = scenario.work.gap_s
     at_s = np.cumsum(gap_s, axis=0) - gap_s[0]
     raw = []
@@ -107,6 +119,8 @@ def pose(scenario: Scenario, config: EnvConfig) -> Problem:
         true, believed = dynamics.true_context(), dynamics.measured_context().task
         local, edge = local_cost(true), edge_cost(true)
         ends_s = at_s[step] + edge.seconds + radio.tail_s
+        if TAIL_END in kept:
+            ends_s = np.zeros(scenario.lanes)
         raw.append((true, believed, local, edge, ends_s))
     ends_s = np.stack([entry[-1] for entry in raw], axis=1)
     order = np.argsort(ends_s, axis=1, kind="stable")
@@ -123,7 +137,7 @@ def pose(scenario: Scenario, config: EnvConfig) -> Problem:
                 local_j=local.energy_j,
                 edge_s=edge.seconds,
                 edge_j=edge.cpu_j + edge.radio_j,
-                room_s=believed.deadline_s - believed.local_s,
+                room_s=np.minimum(believed.deadline_s - believed.local_s, edge.seconds),
                 predicted_s=believed.local_s,
                 reference_s=true.reference_s,
                 reference_j=true.reference_j,
@@ -139,4 +153,5 @@ def pose(scenario: Scenario, config: EnvConfig) -> Problem:
         radio=radio,
         objective=config.objective,
         cost_cap=config.cost_cap,
+        kept=kept,
     )

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents.hindsight.labels import CHARGE, DUE, QUEUE_END, TAIL_END, WAITING, Labels
-from agents.hindsight.problem import Problem
+from agents.hindsight.labels import Labels
+from agents.hindsight.problem import CHARGE, DUE, QUEUE_END, TAIL_END, WAITING, Problem
 from offload.objective import LOW_BATTERY
 from offload.types import FloatArray, IntArray, Objective
 

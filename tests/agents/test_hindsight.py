@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -31,17 +31,10 @@ def _draw(config: EnvConfig, lanes: int, seed: int) -> Scenario:
     return draw_scenario(np.random.default_rng(seed), config, table, lanes)
 
 
-def _repeated(part: Any, times: int) -> Any:
-    """Each lane so many times in a row."""
-    if is_dataclass(part) and not isinstance(part, type):
-        return type(part)(**{f.name: _repeated(getattr(part, f.name), times) for f in fields(part)})
-    return np.repeat(part, times, axis=-1)
-
-
 def _every_plan_played(scenario: Scenario, config: EnvConfig) -> np.ndarray:
     """Cost of all plans of all lanes in the environment itself, shape (lanes, plans)."""
     plans = 2**scenario.steps
-    dynamics = OffloadDynamics(_repeated(scenario, plans), config)
+    dynamics = OffloadDynamics(scenario.take(np.repeat(np.arange(scenario.lanes), plans)), config)
     code = np.tile(np.arange(plans), scenario.lanes)
     cost = np.zeros(len(code))
     for step in range(scenario.steps):
@@ -121,6 +114,18 @@ def test_the_cost_to_go_is_a_bound_from_every_state_on_the_way(objective) -> Non
     assert (bound <= least + 1e-9).all()
     # It is of use: most of what the rest costs is in it.
     assert (bound / least).mean() > 0.8
+
+
+@pytest.mark.parametrize("off", ["local_queue", "radio_tail", "battery", "deadlines"])
+def test_what_is_switched_off_does_not_couple_in_hindsight_either(off) -> None:
+    for objective in Objective:
+        config = replace(_busy(objective, 8), without=(off,))
+        scenario = _draw(config, 30, 4)
+        best = _every_plan_played(scenario, config).min(axis=1) / 8
+        found = solve(scenario, config, _known(scenario, config), labels=(1024,))
+        np.testing.assert_allclose(found.lower, best, rtol=1e-9)
+        few = solve(scenario, config, _known(scenario, config), labels=(1,))
+        assert (few.lower <= best + 1e-9).all()
 
 
 def test_where_only_the_queue_couples_it_agrees_with_an_integer_program() -> None:
