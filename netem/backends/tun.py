@@ -40,7 +40,7 @@ class TunBackend(PacketBackend):
     """One process forwards, loses, delays and queues frames between the two ends."""
 
     name: ClassVar[str] = "tun"
-    summary: ClassVar[str] = "an emulator of ours on TAP devices; seeded, so runs can be repeated"
+    summary: ClassVar[str] = "an emulator of ours between TAP devices or veth pairs; takes a seed"
     max_rate_bps: ClassVar[float] = 200e6
 
     def __init__(self, layout: Layout) -> None:
