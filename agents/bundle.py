@@ -12,10 +12,6 @@ score wins, the device on a tie.
 
 from __future__ import annotations
 
-import json
-import os
-import zipfile
-import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from offload.errors import BundleError
+from agents.array_file import read_arrays, write_arrays
+from agents.run_directory import read_json, write_json
+from offload.errors import BundleError, ConfigError
 from offload.features import FEATURE_NAMES, encode
 from offload.types import DecisionContext, FloatArray, IntArray, Objective
 
@@ -32,18 +30,6 @@ ACTIVATIONS = ("relu", "tanh")
 MAX_WEIGHTS_BYTES = 64 << 20
 _JSON_NAME = "policy.json"
 _WEIGHTS_NAME = "weights.npz"
-
-# RuntimeError: a flipped bit says "encrypted", or names an unknown compression.
-_DAMAGES = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    MemoryError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 Layer = tuple[NDArray[np.float32], NDArray[np.float32]]
 
@@ -103,13 +89,8 @@ class PolicyBundle:
             "thresholds": list(self.thresholds),
             "provenance": self.provenance,
         }
-        partial = folder / f".{_WEIGHTS_NAME}.{os.getpid()}"
-        with partial.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)
-        partial.replace(folder / _WEIGHTS_NAME)
-        partial = folder / f".{_JSON_NAME}.{os.getpid()}"
-        partial.write_text(json.dumps(description, indent=2) + "\n")
-        partial.replace(folder / _JSON_NAME)
+        write_arrays(folder / _WEIGHTS_NAME, arrays)
+        write_json(folder / _JSON_NAME, description)
 
 
 def load_bundle(folder: Path) -> PolicyBundle:
@@ -133,13 +114,13 @@ def load_bundle(folder: Path) -> PolicyBundle:
 
 
 def _read_description(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise BundleError(f"no policy bundle at {path.parent}; make one: python train.py")
     try:
-        description = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise BundleError(f"no policy bundle at {path.parent}; make one: python train.py") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise BundleError(f"{path} cannot be read: {error}; train again") from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        description = read_json(path)
+    except ConfigError as error:
+        raise BundleError(f"{error}; train again") from error
+    if description.get("format") != FORMAT:
         raise BundleError(f"{path} is not of format {FORMAT}; train again with this version")
     if description.get("features") != list(FEATURE_NAMES):
         raise BundleError(f"{path} was made for other features; train again with this version")
@@ -148,18 +129,9 @@ def _read_description(path: Path) -> dict[str, Any]:
 
 def _read_weights(path: Path, shapes: list[tuple[int, int]]) -> tuple[Layer, ...]:
     try:
-        if path.stat().st_size > MAX_WEIGHTS_BYTES:
-            raise BundleError(f"{path} is larger than {MAX_WEIGHTS_BYTES} bytes; not a policy")
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-        if unpacked > MAX_WEIGHTS_BYTES:
-            raise BundleError(f"{path} unpacks to {unpacked} bytes; not a policy")
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except FileNotFoundError:
-        raise BundleError(f"{path} is missing; train again") from None
-    except _DAMAGES as error:
-        raise BundleError(f"{path} is damaged: {error}; train again") from error
+        arrays = read_arrays(path, MAX_WEIGHTS_BYTES, BundleError)
+    except BundleError as error:
+        raise BundleError(f"{error}; train again") from error
     layers = []
     for index, shape in enumerate(shapes):
         try:

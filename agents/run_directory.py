@@ -24,6 +24,9 @@ MODEL_NAME = "model.zip"
 BUNDLE_NAME = "bundle"
 TENSORBOARD_NAME = "tensorboard"
 
+MAX_JSON_BYTES = 4 << 20
+"""More than the settings of a run with thousands of traces take."""
+
 _PACKAGES = ("gymnasium", "stable-baselines3", "torch", "numpy", "scipy", "pyzmq", "onnxruntime")
 
 
@@ -38,10 +41,14 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        ConfigError: missing, not JSON, or no object.
+        ConfigError: missing, not JSON, no object, or larger than any that is written here.
     """
     try:
-        data = json.loads(path.read_text())
+        with path.open("rb") as file:
+            text = file.read(MAX_JSON_BYTES + 1)
+        if len(text) > MAX_JSON_BYTES:
+            raise ConfigError(f"{path} holds more than {MAX_JSON_BYTES:,} bytes; it is not read")
+        data = json.loads(text)
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist") from None
     except (OSError, ValueError, RecursionError) as error:
