@@ -56,6 +56,8 @@ class EvaluateOptions:
     """Decisions of a simulated run."""
     without: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
     """With --mode sim: switch off what makes the world hard; docs/environment.md names it."""
+    hindsight: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    """Simulated: scenarios of each link whose optimum in hindsight is searched for; 0: none."""
     policies: str = "all"
     """Comma-separated names, or all."""
     objective: Literal["latency", "energy", "mixed"] = "mixed"
@@ -85,6 +87,8 @@ def main(options: EvaluateOptions) -> int:
     for name in ("tasks", "decisions"):
         if getattr(options, name) < 2:
             raise ConfigError(f"--{name} is {getattr(options, name)}; it must be at least 2")
+    if options.hindsight < 0:
+        raise ConfigError(f"--hindsight is {options.hindsight}; it must be 0 or more")
     if options.seed < 0:
         raise ConfigError(f"--seed is {options.seed}; it must be 0 or more")
     if options.without is not None and options.mode != "sim":
@@ -146,7 +150,7 @@ def _simulated(
     names = link_names(config)
     table = load_profile_table()
     evaluation, scenario, rows = simulate(
-        chosen.policies, config, table, options.decisions, options.seed
+        chosen.policies, config, table, options.decisions, options.seed, options.hindsight
     )
     steps, lanes = scenario.steps, scenario.lanes
     link = scenario.links.measured
