@@ -36,3 +36,25 @@ def test_late_replies_are_not_those_to_the_next_question(monkeypatch: pytest.Mon
         console.close()
         os.close(guest_reads)
         os.close(guest_writes)
+
+
+def test_a_guest_that_missed_the_question_is_nudged() -> None:
+    we_read, guest_writes = os.pipe()
+    guest_reads, we_write = os.pipe()
+    console = UmlConsole(we_read, we_write, lambda: True)
+
+    def answer_at_the_second_look() -> None:
+        asked = b""
+        while not asked.endswith(b"\n\n"):  # asleep until an empty line comes behind the question
+            asked += os.read(guest_reads, 1000)
+        os.write(guest_writes, b'[{"kind": "netem"}]\n[]\n')
+
+    guest = threading.Thread(target=answer_at_the_second_look)
+    guest.start()
+    try:
+        assert console.converse(["qdisc show dev a"]) == [[{"kind": "netem"}]]
+        guest.join(timeout=5)
+    finally:
+        console.close()
+        os.close(guest_reads)
+        os.close(guest_writes)
