@@ -18,7 +18,7 @@ from netem.stalls import StallWatch
 from offload.errors import VoidRun
 from offload.link_profiles import get_profile
 
-TRIES = 3
+TRIES = 5
 STALL_BOUND_S = 0.03
 """A router silent for longer was starved; the longest bound of a check, 100 ms, is thrice that."""
 
@@ -139,7 +139,7 @@ def run(
     """Open a link over ``backend``, check it, close it; then see what is left of three more.
 
     A group of checks that fails while the router was starved, or with a baseline out of bounds
-    behind it, says nothing about the backend: it is run again, three times in all.
+    behind it, says nothing about the backend: it is run again, five times in all.
 
     Args:
         report: told what is being checked.
