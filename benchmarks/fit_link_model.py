@@ -22,6 +22,7 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.link_model_fit.scores import classes, furthest, score, tails
+from benchmarks.link_model_fit.spread import quantiles
 from benchmarks.link_model_fit.transfers import Transfers, load_transfers
 from offload.errors import ConfigError, OffloadError
 from offload.types import FloatArray
@@ -112,6 +113,10 @@ def run(config: Config) -> None:
     console.print("[bold]all transfers, both halves")
     for line in tails(transfers, predict(transfers)):
         console.print(line)
+    console.print("[bold]the same, as quantiles: the table of offload/transfer_spread.py")
+    for control, rows in quantiles(transfers, predict(transfers)).items():
+        for loss_class in rows:
+            console.print(f"{control}: {', '.join(f'{value:.3f}' for value in loss_class)}")
     often = transfers.typical(at_least=MANY)
     console.print(f"[bold]furthest from the median of {MANY} and more repetitions, both halves")
     for line in furthest(often, predict(often), 8):

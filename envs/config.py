@@ -48,8 +48,8 @@ class LinkProcessConfig:
         disturbance_rate_floor: factor on both rates in the worst disturbance.
         disturbance_rtt_peak: factor on the RTT in the worst disturbance.
         disturbance_loss: share of packets lost on top in the worst disturbance.
-        transfer_sigma: standard deviation of ln(transfer seconds / model's): what the model of
-            a transfer cannot know.
+        transfer_spread: how far transfers are from the model's seconds: 1 as measured
+            (:mod:`offload.transfer_spread`), 0 not at all.
         estimate_age_s: mean age of the device's estimate, which is the mean time between its
             probes (Poisson).
         rtt_noise, rate_noise, jitter_noise: standard deviation of ln(estimate / truth).
@@ -70,7 +70,7 @@ class LinkProcessConfig:
     disturbance_rate_floor: float = 0.00133
     disturbance_rtt_peak: float = 4.01
     disturbance_loss: float = 0.052
-    transfer_sigma: float = 0.4
+    transfer_spread: float = 1.0
     estimate_age_s: float = 2.0
     rtt_noise: float = 0.05
     rate_noise: float = 0.15

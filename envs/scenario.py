@@ -22,6 +22,7 @@ from envs.trace_process import draw_replay, load_bank, replayed_transfer
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
 from offload.cost_model import transfer
 from offload.objective import LOW_BATTERY
+from offload.transfer_spread import transfer_factor
 from offload.types import FloatArray, IntArray, Transfer
 
 
@@ -99,8 +100,12 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
         links, calm = draw_links(rng, config.link, config.profiles, probes)
         edge = draw_edge(rng, config.edge, probes)
         exact = synthetic_transfer(calm, links.true, work.true, edge.queue_s, algorithm)
-    surprise = np.exp(config.link.transfer_sigma * rng.standard_normal((2, *work.gap_s.shape)))
-    moved = Transfer(exact.upload_s * surprise[0], exact.download_s * surprise[1])
+    spread = config.link.transfer_spread
+    up, down = (
+        transfer_factor(rng.random(work.gap_s.shape), links.true.loss, algorithm) ** spread
+        for _ in range(2)
+    )
+    moved = Transfer(exact.upload_s * up, exact.download_s * down)
     if "transfer_surprise" in config.without:
         moved = transfer(links.true, work.true, algorithm)
     low = rng.random(lanes) < config.low_battery_share
