@@ -17,6 +17,8 @@ SILENT_PINGS = 12
 UNSURE = 0.15
 """Relative error of a rate that makes a train worth while before the rate is stale: known from
 transfers alone, or contradicted by the newest sample."""
+CONFIRMED_SAMPLES = 1.5
+"""A single train may have met a stall of either end."""
 ASSUMED_BPS = 100e3
 """Of a direction in which no train has come through yet: it is to get one all the same."""
 _TRY_AGAIN_S = 10.0
@@ -66,6 +68,7 @@ class IdleProbing:
         )
         for uplink, rate in rates.items():
             is_due = rate.age_s > STALE_S or not rate.sd < UNSURE * rate.value
+            is_due |= rate.samples < CONFIRMED_SAMPLES
             is_due &= begin - self._tried_s[uplink] > _TRY_AGAIN_S
             packets = self._budget.train(jitter_s, uplink=uplink) if is_due else 0
             if packets and found.silent_s is None:
