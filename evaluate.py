@@ -135,8 +135,8 @@ def _simulated(
 ) -> int:
     from agents.simulation import simulate
     from envs.config import EnvConfig
+    from envs.links import link_names
     from envs.switches import parse_switches
-    from envs.trace_process import link_names
     from offload.tasks.profile_table import load_profile_table
 
     config = EnvConfig(

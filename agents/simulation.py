@@ -11,9 +11,9 @@ from agents.comparison import Comparison, Optimum, compare, find_optimum
 from agents.rollout import Rollout, roll_out
 from agents.scores import LinkScore, Score, bootstrap_counts, score, score_link
 from envs.config import EnvConfig
+from envs.links import link_names
 from envs.scenario import Scenario, draw_scenario
 from envs.streams import Purpose, stream
-from envs.trace_process import link_names
 from envs.workload import WorkloadTable
 from offload.interfaces import Policy
 from offload.tasks.profile_table import ProfileTable

@@ -171,8 +171,8 @@ class EnvConfig:
     Attributes:
         objective: what the reward is minus the cost of.
         profiles: link profiles an episode is drawn from, evenly.
-        traces: files of measured links; if there are any, episodes replay these, and ``profiles``
-            is not used.
+        traces: files of measured links; if there are any, episodes replay these.
+        trace_share: share of episodes that do; the others are drawn from ``profiles``.
         trace_base: profile that fills what a trace lacks.
         episode_tasks: tasks, so decisions, in an episode.
         congestion_control: TCP congestion control of the simulated connection.
@@ -186,6 +186,7 @@ class EnvConfig:
     objective: Objective = Objective.MIXED
     profiles: tuple[str, ...] = tuple(PROFILES)
     traces: tuple[str, ...] = ()
+    trace_share: float = 1.0
     trace_base: str = DEFAULT_BASE
     episode_tasks: int = 64
     congestion_control: str = "cubic"
@@ -206,6 +207,10 @@ class EnvConfig:
             if name not in PROFILES:
                 raise UnknownNameError("network profile", name, PROFILES)
         _require_names("traces", self.traces)
+        _require(
+            0 < self.trace_share <= 1,
+            f"trace_share is {self.trace_share}; it must be above 0 and at most 1",
+        )
         if self.trace_base not in PROFILES:
             raise UnknownNameError("network profile", self.trace_base, PROFILES)
         if self.congestion_control not in CONGESTION_CONTROLS:

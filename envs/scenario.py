@@ -7,18 +7,18 @@ of each task for free.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.random import Generator
 
 from envs.config import EnvConfig
 from envs.edge_process import EdgeSamples, draw_edge
-from envs.link_process import LinkSamples, draw_links, synthetic_transfer
+from envs.lanes import take
+from envs.link_process import LinkSamples
+from envs.links import draw_all_links
 from envs.probe_times import draw_probe_times
 from envs.switches import in_force
-from envs.trace_process import draw_replay, load_bank, replayed_transfer
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
 from offload.cost_model import transfer
 from offload.objective import LOW_BATTERY
@@ -62,13 +62,7 @@ class Scenario:
 
     def take(self, lanes: IntArray) -> Scenario:
         """Those of the episodes, in that order; one may be taken more than once."""
-        return _take(self, lanes)
-
-
-def _take(part: Any, lanes: IntArray) -> Any:
-    if is_dataclass(part) and not isinstance(part, type):
-        return type(part)(**{f.name: _take(getattr(part, f.name), lanes) for f in fields(part)})
-    return part[..., lanes]
+        return take(self, lanes)
 
 
 def all_local_backlog(gap_s: FloatArray, local_s: FloatArray) -> FloatArray:
@@ -91,15 +85,9 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
     work = _without(work, config.without)
     probes = draw_probe_times(rng, work.gap_s, config.link.estimate_age_s)
     algorithm = config.congestion_control
-    if config.traces:
-        bank = load_bank(config.traces, config.trace_base)
-        links, replay = draw_replay(rng, config.link, bank, probes)
-        edge = draw_edge(rng, config.edge, probes)
-        exact = replayed_transfer(replay, links.true, work.true, edge.queue_s, algorithm)
-    else:
-        links, calm = draw_links(rng, config.link, config.profiles, probes)
-        edge = draw_edge(rng, config.edge, probes)
-        exact = synthetic_transfer(calm, links.true, work.true, edge.queue_s, algorithm)
+    links, exact_transfer = draw_all_links(rng, config, probes)
+    edge = draw_edge(rng, config.edge, probes)
+    exact = exact_transfer(work.true, edge.queue_s)
     spread = config.link.transfer_spread
     up, down = (
         transfer_factor(rng.random(work.gap_s.shape), links.true.loss, algorithm) ** spread

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from envs.config import EnvConfig
 from envs.dynamics import OffloadDynamics, StepResult
+from envs.links import link_names
 from envs.scenario import Scenario, draw_scenario
-from envs.trace_process import link_names
 from envs.workload import WorkloadTable
 from offload.errors import ConfigError
 from offload.features import N_FEATURES

@@ -19,7 +19,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.random import Generator
 
-from envs.config import EnvConfig, LinkProcessConfig
+from envs.config import LinkProcessConfig
 from envs.link_process import LinkSamples, measure
 from envs.probe_times import ProbeTimes
 from offload.cost_model import transfer
@@ -181,13 +181,6 @@ def load_bank(paths: tuple[str, ...], base: str) -> TraceBank:
         TraceError: a file that is missing or damaged.
     """
     return TraceBank(load_trace_files(paths, base=base))
-
-
-def link_names(config: EnvConfig) -> tuple[str, ...]:
-    """What ``Scenario.links.profile`` counts: the profiles' names, or the traces'."""
-    if config.traces:
-        return load_bank(config.traces, config.trace_base).names
-    return config.profiles
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from envs.config import EnvConfig, LinkProcessConfig, config_from_dict
+from envs.links import link_names
 from envs.probe_times import draw_probe_times
 from envs.scenario import draw_scenario
 from envs.task_offloading import TaskOffloadingEnv
-from envs.trace_process import TraceBank, draw_replay, link_names, replayed_transfer
+from envs.trace_process import TraceBank, draw_replay, replayed_transfer
 from envs.workload import WorkloadTable
 from offload.cost_model import transfer
 from offload.errors import TraceError, UnknownNameError
