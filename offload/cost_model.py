@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from offload import link_model
+from offload.elementwise import functions_for
 from offload.energy_model import moving_energy_j, tail_energy_j
 from offload.objective import prices
 from offload.types import (
@@ -76,10 +75,9 @@ def edge_budget_s(context: DecisionContext) -> Quantity:
     for both, the edge gets as long as a local run would have taken. This is MAUI's bound L, and a
     local run always meets it.
     """
-    return np.maximum(
-        context.task.deadline_s - context.task.local_s,
-        context.device.queue_s + context.task.local_s,
-    )
+    instead_s = context.task.deadline_s - context.task.local_s
+    queued_s = context.device.queue_s + context.task.local_s
+    return functions_for(instead_s, queued_s).maximum(instead_s, queued_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +97,14 @@ def realised_edge(edge: PlacementCost, local: PlacementCost, budget_s: Quantity)
     by then cost energy in proportion to the time used; waking the radio and its tail cost all of
     theirs, however early the run was given up.
     """
-    late = np.greater(edge.seconds, budget_s)
-    used = np.minimum(1.0, budget_s / edge.seconds)
+    edge_s = edge.seconds
+    xp = functions_for(edge_s, budget_s, edge.tail_j, local.compute_s)
+    late = xp.greater(edge_s, budget_s)
+    used = xp.minimum(1.0, xp.divide(budget_s, edge_s))
     spent_j = used * (edge.cpu_j + edge.radio_j) + edge.tail_j + local.cpu_j
     return Realised(
-        seconds=np.where(late, budget_s + local.compute_s, edge.seconds),
-        energy_j=np.where(late, spent_j, edge.energy_j),
+        seconds=xp.where(late, budget_s + local.compute_s, edge_s),
+        energy_j=xp.where(late, spent_j, edge.energy_j),
         fell_back=late,
     )
 

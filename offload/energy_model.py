@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from offload.elementwise import functions_for
 from offload.errors import UnknownNameError
 from offload.types import IntArray, Quantity, RadioPower
 
@@ -132,7 +133,8 @@ def tail_energy_j(radio: RadioPower, tail_left_s: Quantity) -> Quantity:
     Args:
         tail_left_s: what is left of the last transfer's tail when this run starts.
     """
-    asleep = np.less_equal(tail_left_s, 0.0)
-    waking = np.where(asleep, radio.promotion_w * radio.promotion_s, 0.0)
-    tail = radio.tail_w * (radio.tail_s - np.minimum(tail_left_s, radio.tail_s))
+    xp = functions_for(tail_left_s, radio.tail_s)
+    asleep = xp.less_equal(tail_left_s, 0.0)
+    waking = xp.where(asleep, radio.promotion_w * radio.promotion_s, 0.0)
+    tail = radio.tail_w * (radio.tail_s - xp.minimum(tail_left_s, radio.tail_s))
     return waking + tail

@@ -12,12 +12,14 @@ so that it only has to learn where to depart from it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from offload.cost_model import ChoiceCosts, choice_costs
+from offload.elementwise import functions_for
 from offload.types import DecisionContext, FloatArray, Objective, Quantity
 
 
@@ -48,7 +50,9 @@ def _advantage(_: DecisionContext, predicted: ChoiceCosts) -> Quantity:
     Said apart from the two costs, since near the tie, where it matters, their logarithmic scale is
     too coarse to tell them apart.
     """
-    return np.log(predicted.local_objective / predicted.edge_objective)
+    local, edge = predicted.local_objective, predicted.edge_objective
+    xp = functions_for(local, edge)
+    return xp.log(xp.divide(local, edge))
 
 
 FEATURES: tuple[Feature, ...] = (
@@ -82,6 +86,10 @@ _GAIN = np.array(
     [1.0 / np.log1p(f.high / f.knee) if f.knee else 1.0 / (f.high - f.low) for f in FEATURES]
 )
 _LINEAR_COLUMNS = tuple(np.flatnonzero(_LINEAR))
+_ONE_BY_ONE = tuple(
+    (feature.read, feature.low, feature.knee is None, float(inverse_knee), float(gain))
+    for feature, inverse_knee, gain in zip(FEATURES, _INVERSE_KNEE, _GAIN, strict=True)
+)
 
 
 def raw_features(context: DecisionContext, objective: Objective) -> FloatArray:
@@ -94,11 +102,14 @@ def raw_features(context: DecisionContext, objective: Objective) -> FloatArray:
     Returns:
         Shape (N_FEATURES,) for one context, (n, N_FEATURES) for a batch; float64.
     """
-    predicted = choice_costs(context, objective)
-    columns = [f.read(context, predicted) for f in FEATURES]
-    if np.ndim(predicted.edge_objective) == 0:  # one decision: what a device does, so make it quick
-        return np.array(columns, dtype=np.float64)
-    return np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float64, copy=False)
+    return _raw(context, choice_costs(context, objective))
+
+
+def _raw(context: DecisionContext, predicted: ChoiceCosts) -> FloatArray:
+    raw = np.empty((*np.shape(predicted.edge_objective), N_FEATURES))
+    for column, feature in enumerate(FEATURES):
+        raw[..., column] = feature.read(context, predicted)
+    return raw
 
 
 def scale(raw: FloatArray) -> FloatArray:
@@ -121,4 +132,21 @@ def unscale(observation: FloatArray) -> FloatArray:
 
 def encode(context: DecisionContext, objective: Objective) -> FloatArray:
     """The observation of a context (or a batch); arguments as :func:`raw_features`."""
-    return scale(raw_features(context, objective))
+    predicted = choice_costs(context, objective)
+    if isinstance(predicted.edge_objective, float):  # one decision: what a device does
+        return _encode_one(context, predicted)
+    return scale(_raw(context, predicted))
+
+
+def _encode_one(context: DecisionContext, predicted: ChoiceCosts) -> FloatArray:
+    """:func:`scale` of :func:`raw_features` for one context, without a NumPy call a feature."""
+    scaled = []
+    for read, low, linear, inverse_knee, gain in _ONE_BY_ONE:
+        value = read(context, predicted) - low
+        if value < 0.0:
+            value = 0.0
+        if not linear:
+            value = math.log1p(value * inverse_knee)
+        value *= gain
+        scaled.append(1.0 if value > 1.0 else value)
+    return np.array(scaled, dtype=np.float32)

@@ -22,9 +22,9 @@ The form is physical, the constants are fitted to measured transfers (docs/model
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-import numpy as np
-
+from offload.elementwise import functions_for
 from offload.errors import UnknownNameError
 from offload.types import Quantity
 
@@ -108,28 +108,32 @@ def goodput_bps(
     Raises:
         UnknownNameError: another congestion control.
     """
-    share = np.minimum(loss, MAX_LOSS)
-    line_s = _line_s(rate_bps, share)
-    pace_s = _pace_s(line_s, np.maximum(rtt_s, MIN_RTT_S), share, _constants(congestion_control))
+    xp = functions_for(rate_bps, rtt_s, loss)
+    share = xp.minimum(loss, MAX_LOSS)
+    line_s = _line_s(xp, rate_bps, share)
+    rtt = xp.maximum(rtt_s, MIN_RTT_S)
+    pace_s = _pace_s(xp, line_s, rtt, share, _constants(congestion_control))
     return 8.0 * SEGMENT_BYTES / pace_s
 
 
-def _line_s(rate_bps: Quantity, loss: Quantity) -> Quantity:
+def _line_s(xp: Any, rate_bps: Quantity, loss: Quantity) -> Quantity:
     """Seconds that a full segment takes on the link, its repetitions counted in."""
-    return _SEGMENT_BITS / ((1.0 - loss) * np.maximum(rate_bps, MIN_RATE_BPS))
+    return _SEGMENT_BITS / ((1.0 - loss) * xp.maximum(rate_bps, MIN_RATE_BPS))
 
 
-def _pace_s(line_s: Quantity, rtt_s: Quantity, loss: Quantity, constants: Constants) -> Quantity:
+def _pace_s(
+    xp: Any, line_s: Quantity, rtt_s: Quantity, loss: Quantity, constants: Constants
+) -> Quantity:
     """Seconds from one segment to the next in a long transfer."""
     if constants.reno == 0.0:
         return line_s
     # A burst of losses within one round trip is one congestion event.
-    events = np.maximum(loss / LOSS_BURST_PACKETS, 1e-9)
-    root = np.sqrt(rtt_s / events)
-    window = np.maximum(constants.cubic * root * np.sqrt(root), constants.reno / np.sqrt(events))
+    events = xp.maximum(loss / LOSS_BURST_PACKETS, 1e-9)
+    root = xp.sqrt(rtt_s / events)
+    window = xp.maximum(constants.cubic * root * xp.sqrt(root), constants.reno / xp.sqrt(events))
     limited_s = rtt_s / window
     # Root of squares: near the crossing, now the one limit holds and now the other.
-    return np.sqrt(line_s * line_s + limited_s * limited_s)
+    return xp.sqrt(line_s * line_s + limited_s * limited_s)
 
 
 def transfer_s(
@@ -159,36 +163,37 @@ def transfer_s(
     Raises:
         UnknownNameError: another congestion control.
     """
+    xp = functions_for(n_bytes, rate_bps, rtt_s, loss, jitter_s)
     fitted = _constants(congestion_control) if constants is None else constants
-    share = np.minimum(loss, MAX_LOSS)
-    rtt = np.maximum(rtt_s, MIN_RTT_S)
-    line_s = _line_s(rate_bps, share)
-    pace_s = _pace_s(line_s, rtt, share, fitted)
-    packets = np.ceil(np.maximum(n_bytes, 1.0) / SEGMENT_BYTES)
-    bits = 8.0 * np.maximum(n_bytes + HEADER_BYTES * packets - BUCKET_BYTES, 0.0)
+    share = xp.minimum(loss, MAX_LOSS)
+    rtt = xp.maximum(rtt_s, MIN_RTT_S)
+    line_s = _line_s(xp, rate_bps, share)
+    pace_s = _pace_s(xp, line_s, rtt, share, fitted)
+    packets = xp.ceil(xp.maximum(n_bytes, 1.0) / SEGMENT_BYTES)
+    bits = 8.0 * xp.maximum(n_bytes + HEADER_BYTES * packets - BUCKET_BYTES, 0.0)
     serial_s = bits / _SEGMENT_BITS * line_s
     if pace_s is not line_s:
         # The first window goes as the link takes it, whatever losses allow in the long run.
-        serial_s += np.maximum(packets - FIRST_WINDOW_SEGMENTS, 0.0) * (pace_s - line_s)
+        serial_s += xp.maximum(packets - FIRST_WINDOW_SEGMENTS, 0.0) * (pace_s - line_s)
 
     gain = rtt / (rtt + fitted.growth_jitter * jitter_s)
     # Growing towards the link's rate where loss allows less would count the same wait twice.
     window_s = FIRST_WINDOW_SEGMENTS * pace_s  # to send the first window
     to_send_all = packets * gain / FIRST_WINDOW_SEGMENTS + 1.0
     to_reach_goodput = rtt / window_s * (gain + 1.0)
-    per_round = np.log1p(gain)
-    grown = np.log(np.minimum(to_send_all, to_reach_goodput))
-    rounds = np.ceil(np.maximum(grown / per_round - 1.0, 0.0))
-    sending_s = np.expm1(rounds * per_round) / gain * window_s
-    waiting_s = fitted.waiting * np.maximum(rounds * rtt - sending_s, 0.0)
+    per_round = xp.log1p(gain)
+    grown = xp.log(xp.minimum(to_send_all, to_reach_goodput))
+    rounds = xp.ceil(xp.maximum(grown / per_round - 1.0, 0.0))
+    sending_s = xp.expm1(rounds * per_round) / gain * window_s
+    waiting_s = fitted.waiting * xp.maximum(rounds * rtt - sending_s, 0.0)
 
     # The latest of m normal delays is 0.6 log2(m)^0.75 standard deviations late, within 7 % from
     # m = 2 to 1000.
     one_way_s = jitter_s * _HALF_ROOT
-    held_up = np.log2(np.minimum(packets, 1.0 + LATE_PACKETS * one_way_s / pace_s))
-    root = np.sqrt(held_up)
-    late_s = 0.6 * root * np.sqrt(root) * one_way_s
+    held_up = xp.log2(xp.minimum(packets, 1.0 + LATE_PACKETS * one_way_s / pace_s))
+    root = xp.sqrt(held_up)
+    late_s = 0.6 * root * xp.sqrt(root) * one_way_s
 
-    any_lost = -np.expm1(packets * share / -LOSS_BURST_PACKETS)
+    any_lost = -xp.expm1(packets * share / -LOSS_BURST_PACKETS)
     recovery_s = fitted.recovery_rtts * any_lost * rtt_s
     return 0.5 * rtt_s + late_s + serial_s + waiting_s + recovery_s

@@ -8,8 +8,7 @@ The reference is the all-local cost of the same task, so always-local costs 1 by
 
 from __future__ import annotations
 
-import numpy as np
-
+from offload.elementwise import functions_for
 from offload.errors import UnknownNameError
 from offload.types import Objective, Quantity
 
@@ -29,12 +28,12 @@ def weights(objective: Objective, battery: Quantity) -> tuple[Quantity, Quantity
         UnknownNameError: another objective.
     """
     if objective == Objective.LATENCY:
-        return np.ones_like(battery, dtype=float), np.zeros_like(battery, dtype=float)
+        return 1.0 + 0.0 * battery, 0.0 * battery
     if objective == Objective.ENERGY:
-        return np.zeros_like(battery, dtype=float), np.ones_like(battery, dtype=float)
+        return 0.0 * battery, 1.0 + 0.0 * battery
     if objective != Objective.MIXED:
         raise UnknownNameError("objective", objective, Objective)
-    shortage = np.maximum(1.0 - battery / LOW_BATTERY, 0.0)
+    shortage = functions_for(battery).maximum(1.0 - battery / LOW_BATTERY, 0.0)
     energy = _MIXED_ENERGY_WEIGHT + (1.0 - _MIXED_ENERGY_WEIGHT) * shortage
     return 1.0 - energy, energy
 
@@ -47,4 +46,5 @@ def prices(
     The objective's cost of a run is its seconds at the first price plus its joules at the second.
     """
     time_weight, energy_weight = weights(objective, battery)
-    return time_weight / reference_s, energy_weight / reference_j
+    xp = functions_for(battery, reference_s, reference_j)
+    return xp.divide(time_weight, reference_s), xp.divide(energy_weight, reference_j)

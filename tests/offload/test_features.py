@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from offload.features import (
     scale,
     unscale,
 )
+from offload.link_model import CONGESTION_CONTROLS
 from offload.types import (
     DecisionContext,
     DeviceState,
@@ -24,6 +27,7 @@ from offload.types import (
     LinkState,
     Objective,
     TaskProfile,
+    Transfer,
 )
 
 CONTEXT = DecisionContext(
@@ -127,3 +131,83 @@ def test_scaling_leaves_its_argument_alone() -> None:
 def test_a_greater_value_is_never_scaled_lower() -> None:
     steps = LOW + np.linspace(0.0, 1.0, 50)[:, None] * (HIGH - LOW)
     assert np.all(np.diff(scale(steps), axis=0) > 0)
+
+
+def _one(rng: np.random.Generator, known: bool) -> DecisionContext:
+    """A context of plain floats, now and then with a 0 or a value beyond all bounds."""
+
+    def amount(low: float, high: float) -> float:
+        value = float(np.exp(rng.uniform(np.log(low), np.log(high))))
+        return value if rng.random() > 0.05 else float(rng.choice([0.0, high * 1e4]))
+
+    return DecisionContext(
+        link=LinkState(
+            rtt_s=amount(1e-4, 3.0),
+            jitter_s=amount(1e-5, 1.0),
+            loss=min(amount(1e-4, 0.5), 1.0),
+            uplink_bps=amount(1e3, 1e9),
+            downlink_bps=amount(1e3, 1e9),
+            age_s=amount(0.01, 100.0),
+        ),
+        task=TaskProfile(
+            local_s=amount(1e-4, 100.0),
+            edge_s=amount(1e-4, 100.0),
+            input_bytes=amount(10.0, 1e8),
+            output_bytes=amount(10.0, 1e8),
+            deadline_s=amount(1e-2, 1e3),
+        ),
+        device=DeviceState(
+            queue_s=amount(1e-3, 100.0),
+            battery=float(rng.choice([0.0, 1.0, rng.random()])),
+            radio=RADIOS[str(rng.choice(list(RADIOS)))],
+            radio_tail_left_s=amount(0.1, 20.0),
+            cpu_w=5.0,
+            idle_w=0.2,
+        ),
+        edge=EdgeState(queue_s=amount(1e-3, 100.0), age_s=amount(0.1, 1e3)),
+        reference_s=amount(1e-3, 1e3),
+        reference_j=amount(1e-3, 1e3),
+        congestion_control=str(rng.choice(list(CONGESTION_CONTROLS))),
+        moved=Transfer(amount(1e-3, 10.0), amount(1e-3, 10.0)) if known else None,
+    )
+
+
+def _as_batch(part: Any) -> Any:
+    """The same with every number in an array of shape (1,)."""
+    if isinstance(part, float):
+        return np.array([part])
+    if is_dataclass(part) and not isinstance(part, type):
+        return type(part)(**{f.name: _as_batch(getattr(part, f.name)) for f in fields(part)})
+    return part
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("objective", list(Objective))
+@pytest.mark.parametrize("known", [False, True], ids=["predicted transfer", "known transfer"])
+def test_one_context_is_encoded_as_a_batch_of_it(objective: Objective, known: bool) -> None:
+    rng = np.random.default_rng(6)
+    undefined = 0
+    for _ in range(500):
+        context = _one(rng, known)
+        alone = encode(context, objective)
+        (in_batch,) = encode(_as_batch(context), objective)
+        assert alone.dtype == np.float32
+        assert alone.shape == (N_FEATURES,)
+        np.testing.assert_allclose(alone, in_batch, rtol=1e-6, atol=1e-7)
+        undefined += bool(np.isnan(alone).any())
+    assert undefined < 50  # 0 / 0, where a task and its reference take no time
+
+
+def test_what_is_not_a_number_stays_visible() -> None:
+    for part, name in (("link", "rtt_s"), ("task", "local_s"), ("edge", "queue_s")):
+        broken = replace(CONTEXT, **{part: replace(getattr(CONTEXT, part), **{name: math.nan})})
+        assert np.isnan(encode(broken, Objective.MIXED)).any()
+        assert np.isnan(encode(_as_batch(broken), Objective.MIXED)).any()
+
+
+def test_no_deadline_is_the_highest_deadline() -> None:
+    unhurried = replace(CONTEXT, task=replace(CONTEXT.task, deadline_s=math.inf))
+    observation = dict(zip(FEATURE_NAMES, encode(unhurried, Objective.MIXED), strict=True))
+    assert observation["deadline"] == 1.0
+    (in_batch,) = encode(_as_batch(unhurried), Objective.MIXED)
+    np.testing.assert_allclose(list(observation.values()), in_batch, rtol=1e-6)
