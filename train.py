@@ -19,7 +19,10 @@ from offload.link_profiles import get_profile
 from offload.types import Objective
 
 if TYPE_CHECKING:
+    from agents.train_config import TrainConfig
     from envs.config import EnvConfig
+
+_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,8 @@ class TrainOptions:
     """Train on one network profile, a comma-separated few, or all of them (the default)."""
     traces: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Instead of profiles: train on the measured links in the files of this folder."""
+    trace_share: Annotated[float, tyro.conf.arg(metavar="SHARE")] = 1.0
+    """With --traces: share of episodes on these; the others use the profiles."""
     trace_base: str = "lte"
     """Profile that what a trace lacks is taken from (delay, loss, a direction)."""
     without: Annotated[str | None, tyro.conf.arg(metavar="NAME,...")] = None
@@ -44,8 +49,12 @@ class TrainOptions:
     """Seed of weights, exploration and training scenarios."""
     lanes: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """Episodes side by side. Default: 1024 (dqn: 256)."""
+    seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """Train so many seeds, from --seed on, side by side on the cores."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Go on from the weights of this run folder, with its settings; --steps may be given."""
+    """Go on with this run (or folder of seeds) as if it had never stopped; --steps extends it."""
+    checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0
+    """Time between checkpoints: what a training that is killed loses at most."""
     out: Path = Path("runs")
     """Where run folders go."""
     tensorboard: bool = True
@@ -55,15 +64,46 @@ class TrainOptions:
 def main(options: TrainOptions) -> int:
     """Train as asked; returns the exit code."""
     from agents.run_directory import make_folder
-    from agents.training import TrainConfig, resumed_config
+    from agents.seeds_summary import is_plan, planned
+    from agents.train_config import TrainConfig, resumed_config
 
+    for name, least in (("seeds", 1), ("checkpoint_every", 0)):
+        value = getattr(options, name)
+        if not value >= least:
+            word = name.replace("_", "-")
+            raise ConfigError(f"--{word} is {value}; it must be at least {least}")
     if options.resume is not None:
         _check_resumed(options)
-        config = resumed_config(options.resume, options.steps)
+        many = is_plan(options.resume)
+        read = planned if many else resumed_config
+        found = read(options.resume, options.steps)
+        configs = found if isinstance(found, list) else [found]
     else:
-        world = _world(options)
-        config = TrainConfig(options.algo, options.seed, options.steps, options.lanes, world)
-    make_folder(options.out)
+        config = TrainConfig(
+            options.algo, options.seed, options.steps, options.lanes, _world(options)
+        )
+        configs = [replace(config, seed=options.seed + n) for n in range(options.seeds)]
+        many = len(configs) > 1
+        make_folder(options.out)
+
+    config, world = configs[0], configs[0].env
+    where = ", ".join(world.profiles)
+    if world.traces:
+        others = "" if world.trace_share == 1.0 else f" ({world.trace_share:.0%}) and {where}"
+        where = f"{len(world.traces)} measured links{others}"
+    print(
+        f"training {config.algo} on {where}; objective "
+        f"{config.env.objective}; {config.total_steps:,} steps; "
+        f"seed{'s' if many else ''} {', '.join(str(each.seed) for each in configs)}",
+        flush=True,
+    )
+    return _train_seeds(options, configs) if many else _train(options, config)
+
+
+def _train(options: TrainOptions, config: TrainConfig) -> int:
+    """Train one seed."""
+    from agents.stop_signal import StopSignal
+
     try:
         # torch and stable-baselines3 take seconds to import, so only now.
         from agents.training import train
@@ -72,14 +112,15 @@ def main(options: TrainOptions) -> int:
             f"the package {error.name!r} is missing; pip install -r requirements.txt"
         ) from error
 
-    world = config.env
-    where = f"{len(world.traces)} measured links" if world.traces else ", ".join(world.profiles)
-    print(
-        f"training {config.algo} on {where}; objective "
-        f"{config.env.objective}; {config.total_steps:,} steps; seed {config.seed}",
-        flush=True,
-    )
-    result = train(config, options.out, resume=options.resume, tensorboard=options.tensorboard)
+    with StopSignal() as stop:
+        result = train(
+            config,
+            options.out,
+            resume=options.resume,
+            tensorboard=options.tensorboard,
+            stop=stop,
+            checkpoint_every_s=options.checkpoint_every,
+        )
     verb = "interrupted after" if result.interrupted else "trained"
     print(
         f"{verb} {result.steps:,} steps in {result.seconds:.1f} s "
@@ -89,9 +130,62 @@ def main(options: TrainOptions) -> int:
     print(f"run: {result.folder}")
     if result.interrupted:
         print(f"go on: python train.py --resume {result.folder}")
-        return 130
+        return _INTERRUPTED
     print(f"evaluate: python evaluate.py --profile congested --run {result.folder}")
     return 0
+
+
+def _train_seeds(options: TrainOptions, configs: list[TrainConfig]) -> int:
+    """Train several seeds side by side; 1 if one of them failed."""
+    from tqdm import tqdm
+
+    from agents.run_directory import held, new_run_folder
+    from agents.seeds import train_seeds
+    from agents.seeds_summary import (
+        print_summary,
+        split_done,
+        summarise,
+        write_plan,
+        write_summary,
+    )
+    from agents.stop_signal import StopSignal
+
+    first = configs[0]
+    label = f"{first.algo}-{first.env.objective}-seeds{first.seed}-{configs[-1].seed}"
+    folder = options.resume or new_run_folder(options.out, label)
+    total = first.total_steps
+    with (
+        held(folder),
+        StopSignal() as stop,
+        tqdm(total=total * len(configs), unit=" steps", unit_scale=True, disable=None) as bar,
+    ):
+        write_plan(folder, configs)
+        rest, runs = split_done(configs, folder)
+        steps = {run.seed: total for run in runs}
+
+        def report(seed: int, row: dict[str, float]) -> None:
+            steps[seed] = min(int(row["step"]), total)
+            bar.set_postfix_str(f"seed {seed}: {row['accuracy']:.1%}", refresh=False)
+            bar.update(sum(steps.values()) - bar.n)
+
+        runs += train_seeds(
+            rest,
+            folder,
+            stop=stop,
+            tensorboard=options.tensorboard,
+            checkpoint_every_s=options.checkpoint_every,
+            report=report,
+        )
+    runs.sort(key=lambda run: run.seed)
+    summary = summarise(runs)
+    write_summary(folder, summary)
+    print_summary(summary)
+    print(f"seeds: {folder}")
+    if all(run.finished for run in runs):
+        print(f"evaluate: python evaluate.py --mode sim --profile all --run {folder}")
+        return 0
+    print(f"go on: python train.py --resume {folder}")
+    return _INTERRUPTED if stop() else 1
 
 
 def _world(options: TrainOptions) -> EnvConfig:
@@ -107,13 +201,18 @@ def _world(options: TrainOptions) -> EnvConfig:
     world = EnvConfig(
         objective=Objective(options.objective),
         trace_base=options.trace_base,
+        trace_share=options.trace_share,
         without=parse_switches(options.without),
     )
+    if options.trace_share < 1.0 and options.traces is None:
+        raise ConfigError("--trace-share says how much of the training is on traces: give --traces")
     if options.traces is not None:
-        links = choose_links(options.profile, None, options.traces, options.trace_base)
+        # A profile beside traces is a contradiction, unless both have a share.
+        profile = options.profile if options.trace_share == 1.0 else None
+        links = choose_links(profile, None, options.traces, options.trace_base)
         for note in links.notes():
             print(f"train.py: {note}")
-        return replace(world, traces=links.trace_files)
+        world = replace(world, traces=links.trace_files)
     if options.profile in (None, "all"):
         return world
     names = tuple(get_profile(name.strip()).name for name in options.profile.split(","))
@@ -127,6 +226,7 @@ def _check_resumed(options: TrainOptions) -> None:
         "objective",
         "profile",
         "traces",
+        "trace_share",
         "trace_base",
         "without",
         "seed",
@@ -153,7 +253,7 @@ def cli() -> None:
         code = 2
     except KeyboardInterrupt:
         print("train.py: interrupted outside of training; nothing was kept", file=sys.stderr)
-        code = 130
+        code = _INTERRUPTED
     except OSError as error:
         print(f"train.py: {error}", file=sys.stderr)
         code = 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import json
 import os
@@ -10,6 +11,8 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +92,24 @@ def new_run_folder(root: Path, label: str) -> Path:
             continue
         return path
     raise ConfigError(f"{root} holds a hundred runs of this second")
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep a run's folder to this process; a process that dies lets go of it.
+
+    Raises:
+        ConfigError: another process has it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"{folder} is being trained by another process") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def origin() -> dict[str, Any]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from agents.bundle import PolicyBundle
+from agents.checkpoint import EVERY_S, CheckpointWriter, newest_checkpoint
 from agents.run_directory import (
     BUNDLE_NAME,
     CONFIG_NAME,
@@ -18,65 +18,25 @@ from agents.run_directory import (
     MODEL_NAME,
     ORIGIN_NAME,
     STATUS_NAME,
-    TENSORBOARD_NAME,
+    held,
     new_run_folder,
     origin,
     read_json,
     write_json,
 )
-from envs.config import EnvConfig, config_from_dict
+from agents.train_config import ALGORITHMS as ALGORITHMS
+from agents.train_config import TrainConfig as TrainConfig
+from envs.config import EnvConfig
 from envs.scenario import draw_scenario
 from envs.streams import Purpose, stream
-from offload.errors import ConfigError, UnknownNameError
+from offload.errors import ConfigError
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
 
     from envs.batched import BatchedOffloadVecEnv
 
-DEFAULT_STEPS = {"ppo": 2_000_000, "dqn": 1_500_000}
-"""Half a minute to a minute on two cores."""
-ALGORITHMS = ("ppo", "dqn", "a2c")
 TUNING_LANES = 256
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Settings of one training run.
-
-    Attributes:
-        algo: ppo, dqn, or another stable-baselines3 algorithm with discrete actions by name.
-        seed: seed of the weights, the exploration and the training scenarios.
-        steps: decisions to train on; None: about a minute's worth.
-        lanes: episodes side by side; None: the algorithm's own.
-        env: the world to train in.
-    """
-
-    algo: str = "ppo"
-    seed: int = 0
-    steps: int | None = None
-    lanes: int | None = None
-    env: EnvConfig = field(default_factory=EnvConfig)
-
-    def __post_init__(self) -> None:
-        if self.algo not in ALGORITHMS:
-            raise UnknownNameError("algorithm", self.algo, ALGORITHMS)
-        if self.seed < 0:
-            raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
-        if self.steps is not None and self.steps < 1:
-            raise ConfigError(f"steps is {self.steps}; it must be at least 1")
-        if self.lanes is not None and self.lanes < 1:
-            raise ConfigError(f"lanes is {self.lanes}; it must be at least 1")
-
-    @property
-    def total_steps(self) -> int:
-        """Decisions to train on."""
-        return self.steps or DEFAULT_STEPS.get(self.algo, DEFAULT_STEPS["ppo"])
-
-    @property
-    def n_lanes(self) -> int:
-        """Episodes side by side."""
-        return self.lanes or {"dqn": 256, "a2c": 256}.get(self.algo, 1024)
 
 
 @dataclass(frozen=True)
@@ -170,90 +130,146 @@ def train(
     config: TrainConfig,
     runs: Path,
     *,
+    folder: Path | None = None,
     resume: Path | None = None,
     tensorboard: bool = True,
     progress: bool | None = None,
+    stop: Callable[[], bool] | None = None,
+    on_check: Callable[[dict[str, float]], None] | None = None,
+    checkpoint_every_s: float = EVERY_S,
 ) -> TrainResult:
-    """Train, and write the run's folder under ``runs``.
+    """Train, and write the run's folder.
 
     Args:
-        resume: a run folder; training goes on from its weights for ``config.steps`` more.
+        runs: where a folder named after time, algorithm, objective and seed is made.
+        folder: the folder itself instead; it exists and is empty.
+        resume: a run folder; its training goes on in it, to the bit as if it had never stopped,
+            until ``config.steps`` in all.
         progress: True or False forces the bar; None: shown on a terminal.
+        stop: asked between rollouts; True ends training there, with a checkpoint.
+        on_check: is given the curve's rows as they are made.
+        checkpoint_every_s: time between checkpoints.
 
     Raises:
         ConfigError: a folder that cannot be written, or a run that cannot be resumed.
     """
-    from stable_baselines3.common.logger import Logger
-
+    from agents.checkpoint_state import put_state, take_state
+    from agents.export import network_layers
     from agents.thresholds import tune_thresholds
+    from agents.training_log import curve_output, silent_log, tell
     from agents.training_watch import TrainingWatch
     from envs.batched import BatchedOffloadVecEnv
 
-    train_seed = int(stream(Purpose.TRAIN, config.seed).integers(2**31))
+    checkpoint, notes = newest_checkpoint(resume) if resume else (None, [])
     env = BatchedOffloadVecEnv(config.n_lanes, config.env, relative_reward=True)
     tuning = draw_scenario(stream(Purpose.TUNE, 0), config.env, env.table, TUNING_LANES)
     thresholds = tune_thresholds(tuning, config.env)
-
     model = build_model(config, env)
-    before = _load_weights(model, resume) if resume else 0
-    folder = new_run_folder(runs, f"{config.algo}-{config.env.objective}-seed{config.seed}")
-    write_json(folder / CONFIG_NAME, dataclasses.asdict(config))
-    write_json(folder / ORIGIN_NAME, {**origin(), "resumed_from": str(resume) if resume else None})
-    if tensorboard:
-        model.tensorboard_log = str(folder)
-    else:
-        # Without a logger of its own, stable-baselines3 leaves a folder in /tmp.
-        model.set_logger(Logger(folder=None, output_formats=[]))
-    # The model has given the environment its own seed; a resumed run goes on to new scenarios.
-    env.seed(train_seed + before)
-    watch = TrainingWatch(config, env, folder, thresholds, progress)
-    start = time.perf_counter()
-    interrupted = False
-    try:
-        model.learn(
-            config.total_steps,
-            callback=watch,
-            tb_log_name=TENSORBOARD_NAME,
-            # The watch writes the log at its checks, at even intervals for every algorithm.
-            log_interval=1_000_000_000,
+    model.set_logger(silent_log())
+    label = f"{config.algo}-{config.env.objective}-seed{config.seed}"
+    folder = resume or folder or new_run_folder(runs, label)
+
+    def between() -> None:
+        stopping = stop is not None and stop()
+        if stopping or writer.due():
+            writer.write(model.num_timesteps, take_state(config, model, env, watch))
+        if stopping:
+            raise KeyboardInterrupt
+
+    with held(folder), CheckpointWriter(folder, checkpoint_every_s, tell) as writer:
+        watch = TrainingWatch(
+            config, env, folder, thresholds, progress, on_check=on_check, between=between
         )
-    except KeyboardInterrupt:
-        interrupted = True
-    finally:
-        watch.close_bar()
-    seconds = time.perf_counter() - start
-    watch.check(model)
-    best = watch.best
-    bundle = PolicyBundle(
-        algorithm=config.algo,
-        objective=config.env.objective,
-        activation=best.activation,
-        layers=best.layers,
-        thresholds=tuple(rule.to_dict() for rule in thresholds),
-        provenance={
-            "seed": config.seed,
-            "steps": before + best.step,
-            "env": _described(config.env),
-            "validation_accuracy": best.accuracy,
-        },
-    )
-    bundle.save(folder / BUNDLE_NAME)
-    watch.save_best_model(folder / MODEL_NAME)
-    _write_curve(folder / CURVE_NAME, watch.curve)
-    done = before + model.num_timesteps
-    write_json(
-        folder / STATUS_NAME,
-        {
-            "finished": not interrupted,
-            "steps": done,
-            "training_seconds": seconds,
-            "steps_per_s": model.num_timesteps / seconds,
-            "seconds_to_95_percent_accuracy": watch.seconds_to(0.95),
-            "validation": {"accuracy": best.accuracy, "cost": best.cost, "step": best.step},
-        },
-    )
+        if checkpoint is None:
+            # The model has given the environment its own seed.
+            env.seed(int(stream(Purpose.TRAIN, config.seed).integers(2**31)))
+            write_json(folder / ORIGIN_NAME, {**origin(), "resumed": []})
+        else:
+            notes += put_state(checkpoint, config, model, env, watch)
+            _note_resumption(folder, config, model.num_timesteps, notes)
+        write_json(folder / CONFIG_NAME, dataclasses.asdict(config))
+        if tensorboard:
+            model.logger.output_formats.append(curve_output(folder, watch.curve))
+        interrupted = False
+        try:
+            model.learn(
+                config.total_steps - model.num_timesteps,
+                callback=watch,
+                reset_num_timesteps=False,
+                # The watch writes the log at its checks, at even intervals for every algorithm.
+                log_interval=1_000_000_000,
+            )
+        except KeyboardInterrupt:
+            interrupted = True
+        finally:
+            watch.close_bar()
+        seconds = watch.seconds
+        watch.check(model)
+        if not interrupted:
+            # After the check, so that a run that is extended has this one among its best.
+            writer.write_last(model.num_timesteps, take_state(config, model, env, watch))
+        model.logger.close()
+        steps = model.num_timesteps
+        best = watch.best
+        watch.load_best(model)
+        layers, activation = network_layers(model)
+        bundle = PolicyBundle(
+            algorithm=config.algo,
+            objective=config.env.objective,
+            activation=activation,
+            layers=layers,
+            thresholds=tuple(rule.to_dict() for rule in thresholds),
+            provenance={
+                "seed": config.seed,
+                "steps": best.step,
+                "env": _described(config.env),
+                "validation_accuracy": best.accuracy,
+            },
+        )
+        bundle.save(folder / BUNDLE_NAME)
+        _save_model(model, folder / MODEL_NAME)
+        _write_curve(folder / CURVE_NAME, watch.curve)
+        write_json(
+            folder / STATUS_NAME,
+            {
+                "finished": not interrupted,
+                "steps": steps,
+                "training_seconds": seconds,
+                "steps_per_s": steps / seconds,
+                "seconds_to_95_percent_accuracy": watch.seconds_to(0.95),
+                "validation": {"accuracy": best.accuracy, "cost": best.cost, "step": best.step},
+            },
+        )
     env.close()
-    return TrainResult(folder, bundle, model.num_timesteps, seconds, best.accuracy, interrupted)
+    return TrainResult(folder, bundle, steps, seconds, best.accuracy, interrupted)
+
+
+def _note_resumption(folder: Path, config: TrainConfig, steps: int, notes: list[str]) -> None:
+    """Tell the user and the run's origin that it goes on.
+
+    Raises:
+        ConfigError: it has been trained for as long as is asked for.
+    """
+    from agents.training_log import tell
+
+    if steps >= config.total_steps:
+        raise ConfigError(
+            f"{folder} has trained {steps:,} of {config.total_steps:,} steps; "
+            "name more with --steps to extend it"
+        )
+    for note in notes:
+        tell(note)
+    came_from = read_json(folder / ORIGIN_NAME)
+    resumed = [*came_from.get("resumed", []), {**origin(), "at_step": steps, "notes": notes}]
+    write_json(folder / ORIGIN_NAME, {**came_from, "resumed": resumed})
+
+
+def _save_model(model: BaseAlgorithm, path: Path) -> None:
+    """Write the model as a stable-baselines3 archive, whole or not at all."""
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        model.save(file)
+    partial.replace(path)
 
 
 def _described(world: EnvConfig) -> dict[str, Any]:
@@ -262,47 +278,8 @@ def _described(world: EnvConfig) -> dict[str, Any]:
     return {**dataclasses.asdict(world), "traces": names}
 
 
-def _load_weights(model: BaseAlgorithm, run: Path) -> int:
-    """Load weights and optimiser state of a run; returns the steps it had trained.
-
-    Only tensors are read (torch's ``weights_only``), never the pickled part of an SB3 archive.
-    """
-    from stable_baselines3.common.save_util import load_from_zip_file
-
-    path = run / MODEL_NAME
-    if not path.is_file():
-        raise ConfigError(f"{run} holds no {MODEL_NAME}; only a run that wrote one can be resumed")
-    try:
-        _, parameters, _ = load_from_zip_file(path, load_data=False, device="cpu")
-        model.set_parameters(parameters, exact_match=True, device="cpu")
-    except (ValueError, RuntimeError, KeyError, OSError, UnpicklingError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"{path} cannot be resumed: {reason}") from error
-    steps = read_json(run / STATUS_NAME).get("steps", 0)
-    return int(steps)
-
-
 def _write_curve(path: Path, curve: list[dict[str, float]]) -> None:
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, fieldnames=list(curve[0]))
         writer.writeheader()
         writer.writerows(curve)
-
-
-def resumed_config(run: Path, steps: int | None) -> TrainConfig:
-    """The settings of a run, with other steps, to go on from it.
-
-    Raises:
-        ConfigError: the run has no readable settings.
-    """
-    data = read_json(run / CONFIG_NAME)
-    try:
-        return TrainConfig(
-            algo=str(data["algo"]),
-            seed=int(data["seed"]),
-            steps=steps or data["steps"],
-            lanes=data["lanes"],
-            env=config_from_dict(data["env"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{run / CONFIG_NAME} is damaged: {error!r}") from error

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 from tqdm import tqdm
 
-from agents.bundle import BundlePolicy, Layer, PolicyBundle
+from agents.bundle import BundlePolicy, PolicyBundle
 from agents.export import network_layers
 from agents.maui_policy import MauiPolicy
 from agents.rollout import Rollout, roll_out
@@ -34,18 +36,21 @@ VALIDATION_LANES = 1024
 
 @dataclass(frozen=True)
 class _Best:
-    """The weights with the least validation cost so far."""
+    """The weights with the least validation cost so far, by their names in the policy."""
 
     cost: float
     accuracy: float
     step: int
-    layers: tuple[Layer, ...]
-    activation: str
-    archive: bytes
+    weights: dict[str, NDArray[Any]]
 
 
 class TrainingWatch(BaseCallback):
     """Called by stable-baselines3 at each step of training.
+
+    Args:
+        on_check: is given each row of the curve as it is made.
+        between: is called between two rollouts, where a checkpoint can be taken and training can
+            be ended cleanly.
 
     TensorBoard gets ``offload/*`` from the training episodes (exploring) and ``validation/*``
     from the greedy policy on scenarios it never trains on.
@@ -58,12 +63,17 @@ class TrainingWatch(BaseCallback):
         folder: Path,
         thresholds: list[ThresholdPolicy],
         progress: bool | None,
+        *,
+        on_check: Callable[[dict[str, float]], None] | None = None,
+        between: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self.config = config
         self.env = env
         self.folder = folder
         self.curve: list[dict[str, float]] = []
+        self._on_check = on_check
+        self._between = between
         self._best: _Best | None = None
         self._scenario = draw_scenario(
             stream(Purpose.VALIDATE, 0), config.env, env.table, VALIDATION_LANES
@@ -82,8 +92,14 @@ class TrainingWatch(BaseCallback):
         return roll_out(policy, self._scenario, self.config.env)
 
     def _on_training_start(self) -> None:
-        # The weights a resumed run starts from are among those the best is chosen from.
-        self.check(self.model)
+        if not self.curve:
+            self.check(self.model)
+        # A resumed run's bar does not count what was trained before as speed.
+        self._bar.initial = self._bar.n = self.num_timesteps
+
+    def _on_rollout_start(self) -> None:
+        if self._between is not None:
+            self._between()
 
     def _on_step(self) -> bool:
         result = self.env.last_result
@@ -113,7 +129,7 @@ class TrainingWatch(BaseCallback):
         accuracy = float((played.placement == played.optimum).mean())
         row = {
             "step": float(model.num_timesteps),
-            "seconds": time.perf_counter() - self._start,
+            "seconds": self.seconds,
             "accuracy": accuracy,
             "cost": cost,
             "regret_maui_true": cost - self._true_cost,
@@ -127,11 +143,38 @@ class TrainingWatch(BaseCallback):
         self.logger.dump(model.num_timesteps)
         self._bar.set_postfix(accuracy=f"{accuracy:.1%}", cost=f"{cost:.3f}")
         if self._best is None or cost < self._best.cost:
-            archive = io.BytesIO()
-            model.save(archive)
-            self._best = _Best(
-                cost, accuracy, model.num_timesteps, layers, activation, archive.getvalue()
-            )
+            weights = {
+                name: value.numpy().copy() for name, value in model.policy.state_dict().items()
+            }
+            self._best = _Best(cost, accuracy, model.num_timesteps, weights)
+        if self._on_check is not None:
+            self._on_check(row)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of training so far, those before a resumption counted in."""
+        return time.perf_counter() - self._start
+
+    def state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """What the watch has seen so far: as JSON holds it, and arrays."""
+        best = self.best
+        facts = {
+            "curve": list(self.curve),
+            "next_check": self._next_check,
+            "seconds": self.seconds,
+            "sums": self._sums.tolist(),
+            "best": {"cost": best.cost, "accuracy": best.accuracy, "step": best.step},
+        }
+        return facts, {f"best/{name}": value for name, value in best.weights.items()}
+
+    def restore(self, facts: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> None:
+        """Go on where another watch stood."""
+        weights = {name.removeprefix("best/"): value for name, value in arrays.items()}
+        self.curve = [dict(row) for row in facts["curve"]]
+        self._next_check = int(facts["next_check"])
+        self._start = time.perf_counter() - float(facts["seconds"])
+        self._sums = np.array(facts["sums"], dtype=float)
+        self._best = _Best(**facts["best"], weights=weights)
 
     def _gap_closed(self, cost: float) -> float:
         """Share of the way from the best threshold rule to maui-true; NaN if there is no way."""
@@ -156,11 +199,11 @@ class TrainingWatch(BaseCallback):
             raise RuntimeError("no check has been made yet")
         return self._best
 
-    def save_best_model(self, path: Path) -> None:
-        """Write the best weights as a stable-baselines3 archive."""
-        partial = path.with_name(f".{path.name}.partial")
-        partial.write_bytes(self.best.archive)
-        partial.replace(path)
+    def load_best(self, model: BaseAlgorithm) -> None:
+        """Give the model the best weights; its optimiser stays where it is."""
+        model.policy.load_state_dict(
+            {name: torch.from_numpy(value) for name, value in self.best.weights.items()}
+        )
 
     def seconds_to(self, accuracy: float) -> float | None:
         """Seconds of training until the first check at that accuracy; None: not reached."""
