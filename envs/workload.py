@@ -12,7 +12,7 @@ from offload.errors import ConfigError, UnknownNameError
 from offload.tasks.profile_table import ProfileTable
 from offload.types import FloatArray, IntArray, TaskProfile
 
-_SIDE_SPREAD = 0.03
+SIDE_SPREAD = 0.03
 """Standard deviation of ln(seconds) that the two sides do not share: scheduling, caches."""
 
 
@@ -106,8 +106,8 @@ def draw_workload(
         deadline_s=slack * local_s,
     )
     true = TaskProfile(
-        local_s=local_s * np.exp(shared + _SIDE_SPREAD * rng.standard_normal(shape)),
-        edge_s=edge_s * np.exp(shared + _SIDE_SPREAD * rng.standard_normal(shape)),
+        local_s=local_s * np.exp(shared + SIDE_SPREAD * rng.standard_normal(shape)),
+        edge_s=edge_s * np.exp(shared + SIDE_SPREAD * rng.standard_normal(shape)),
         input_bytes=input_bytes,
         output_bytes=table.output_bytes[row]
         * np.exp(table.output_spread[row] * rng.standard_normal(shape)),
