@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -121,7 +122,12 @@ def test_training_on_traces(
     assert config["env"]["traces"] == [str(folder / f"{n}.csv") for n in ("good", "poor", "worse")]
     bundle = json.loads((made / "bundle" / "policy.json").read_text())
     assert bundle["provenance"]["env"]["traces"] == ["good.csv", "poor.csv", "worse.csv"]
-    assert train.main(train.TrainOptions(resume=made, steps=512, out=tmp_path)) == 0
+    mixed = replace(options, profile="lte,5g", trace_share=0.5)
+    assert train.main(mixed) == 0
+    assert "on 3 measured links (50%) and lte, 5g;" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="give --traces"):
+        train.main(train.TrainOptions(trace_share=0.5))
+    assert train.main(train.TrainOptions(resume=made, steps=1024, out=tmp_path)) == 0
     with pytest.raises(ConfigError, match="--traces comes from the run that is resumed"):
         train.main(train.TrainOptions(resume=made, traces=folder))
     with pytest.raises(ConfigError, match="--profile and --traces each say"):
