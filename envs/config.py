@@ -73,9 +73,9 @@ class LinkProcessConfig:
     transfer_spread: float = 1.0
     estimate_age_s: float = 2.0
     rtt_noise: float = 0.05
-    rate_noise: float = 0.15
-    jitter_noise: float = 0.2
-    loss_probe_packets: int = 100
+    rate_noise: float = 0.05
+    jitter_noise: float = 0.15
+    loss_probe_packets: int = 250
 
     def __post_init__(self) -> None:
         for entry in fields(self):
