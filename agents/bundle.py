@@ -12,6 +12,7 @@ score wins, the device on a tie.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ from offload.types import DecisionContext, FloatArray, IntArray, Objective
 FORMAT = 1
 ACTIVATIONS = ("relu", "tanh")
 MAX_WEIGHTS_BYTES = 64 << 20
+CHUNK = 128
+"""Observations at once in a batch: few enough for the cache, and for one thread of the BLAS."""
 _JSON_NAME = "policy.json"
 _WEIGHTS_NAME = "weights.npz"
 
@@ -145,7 +148,7 @@ def _read_weights(path: Path, shapes: list[tuple[int, int]]) -> tuple[Layer, ...
 
 
 class BundlePolicy:
-    """Runs a bundle.
+    """Runs a bundle. It keeps its working memory, so threads need a policy each.
 
     Args:
         bundle: the network.
@@ -159,17 +162,53 @@ class BundlePolicy:
         self.objective = bundle.objective
         self.name = name or bundle.algorithm
         self._tanh = bundle.activation == "tanh"
-        # Column-major copies: dot(x, W) then reads memory in order, for one row and for many.
+        # Transposed copies: dot(x, W) then reads memory in order, for one row and for many.
         self._layers = [
-            (np.ascontiguousarray(weight.T), bias, np.empty(len(bias), dtype=np.float32))
+            (np.ascontiguousarray(weight.T), np.ascontiguousarray(bias))
             for weight, bias in bundle.layers
         ]
+        self._observation, self._steps = _one_by_one(self._layers)
+        widths = [len(bias) for _, bias in self._layers]
+        self._chunk = [np.empty((CHUNK, width), dtype=np.float32) for width in widths]
 
     def act(self, observation: FloatArray) -> int:
         """Decide on one observation, shape (N_FEATURES,), float32, without allocating."""
-        x = observation
+        self._observation[:] = observation
+        dot, tanh, maximum, is_tanh = np.dot, np.tanh, np.maximum, self._tanh
+        for x, weight, out, zeros in self._steps:
+            dot(x, weight, out)
+            if zeros is None:
+                break
+            if is_tanh:
+                tanh(out, out)
+            else:
+                maximum(out, zeros, out=out)
+        return 1 if out[1] > out[0] else 0
+
+    def act_batch(self, observations: FloatArray) -> IntArray:
+        """Decide on many observations, shape (n, N_FEATURES); returns int8 of shape (n,)."""
+        x = np.asarray(observations, dtype=np.float32)
+        placement = np.empty(len(x), dtype=np.int8)
+        for start in range(0, len(x), CHUNK):
+            part = slice(start, start + CHUNK)
+            scores = self._scores(x[part])
+            np.greater(scores[:, 1], scores[:, 0], out=placement[part], casting="unsafe")
+        return placement
+
+    def scores(self, observations: FloatArray) -> FloatArray:
+        """The two scores of each observation, shape (n, 2)."""
+        x = np.asarray(observations, dtype=np.float32)
+        starts = range(0, len(x), CHUNK)
+        parts = [self._scores(x[start : start + CHUNK]).copy() for start in starts]
+        return np.concatenate(parts) if parts else np.empty((0, 2), dtype=np.float32)
+
+    def _scores(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores of at most CHUNK observations, in memory that the next call uses again."""
         last = len(self._layers) - 1
-        for index, (weight, bias, out) in enumerate(self._layers):
+        for index, ((weight, bias), memory) in enumerate(
+            zip(self._layers, self._chunk, strict=True)
+        ):
+            out = memory[: len(x)]
             np.dot(x, weight, out=out)
             np.add(out, bias, out=out)
             if index < last:
@@ -178,21 +217,6 @@ class BundlePolicy:
                 else:
                     np.maximum(out, 0.0, out=out)
             x = out
-        return 1 if x[1] > x[0] else 0
-
-    def act_batch(self, observations: FloatArray) -> IntArray:
-        """Decide on many observations, shape (n, N_FEATURES); returns int8 of shape (n,)."""
-        scores = self.scores(observations)
-        return (scores[:, 1] > scores[:, 0]).astype(np.int8)
-
-    def scores(self, observations: FloatArray) -> FloatArray:
-        """The two scores of each observation, shape (n, 2)."""
-        x = np.asarray(observations, dtype=np.float32)
-        last = len(self._layers) - 1
-        for index, (weight, bias, _) in enumerate(self._layers):
-            x = x @ weight + bias
-            if index < last:
-                x = np.tanh(x) if self._tanh else np.maximum(x, 0.0)
         return x
 
     def decide(self, context: DecisionContext) -> IntArray:
@@ -201,3 +225,30 @@ class BundlePolicy:
         if observation.ndim == 1:
             return np.asarray(self.act(observation), dtype=np.int8)
         return self.act_batch(observation)
+
+
+_Step = tuple[
+    NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.float32] | None
+]
+
+
+def _one_by_one(layers: Sequence[Layer]) -> tuple[NDArray[np.float32], list[_Step]]:
+    """The memory for deciding on one observation.
+
+    The bias is the last row of the weights, and each input has a 1 behind it, so that a layer is
+    one product: for so few numbers a call costs more than what it computes.
+
+    Returns:
+        where the observation goes, and for each layer: its input, its weights, its output, and
+        zeros of that shape (None: it is the last).
+    """
+    x = np.ones(len(layers[0][0]) + 1, dtype=np.float32)
+    observation = x[:-1]
+    steps: list[_Step] = []
+    for index, (weight, bias) in enumerate(layers):
+        held = np.ones(len(bias) + 1, dtype=np.float32)
+        out = held[:-1]
+        zeros = np.zeros_like(out) if index < len(layers) - 1 else None
+        steps.append((x, np.vstack([weight, bias]), out, zeros))
+        x = held
+    return observation, steps

@@ -15,8 +15,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from offload.cost_model import ChoiceCosts, choice_costs
 from offload.elementwise import functions_for
@@ -119,6 +121,25 @@ def scale(raw: FloatArray) -> FloatArray:
         scaled[..., column] = raw[..., column] - FEATURES[column].low
     scaled *= _GAIN
     return np.minimum(np.maximum(scaled, 0.0), 1.0).astype(np.float32)
+
+
+class Scaling(NamedTuple):
+    """The scale as arrays of shape (N_FEATURES,), for those who write it down elsewhere.
+
+    Of ``x = max(raw - low, 0)`` the observation is ``x * gain`` where ``linear``, and otherwise
+    ``ln(1 + x * inverse_knee) * gain``; at most 1 in either case.
+    """
+
+    low: FloatArray
+    linear: NDArray[np.bool_]
+    inverse_knee: FloatArray
+    gain: FloatArray
+
+
+def scaling() -> Scaling:
+    """The scale that :func:`scale` applies."""
+    low = np.array([feature.low for feature in FEATURES])
+    return Scaling(low, _LINEAR.copy(), _INVERSE_KNEE.copy(), _GAIN.copy())
 
 
 def unscale(observation: FloatArray) -> FloatArray:
