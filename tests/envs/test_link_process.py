@@ -37,6 +37,7 @@ QUIET = LinkProcessConfig(
     volatility_sigma=0.3,
     disturbance_every_s=np.inf,
     loss_probe_packets=1000,
+    rate_noise=0.15,
 )
 
 

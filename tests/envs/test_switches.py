@@ -57,7 +57,7 @@ def test_any_one_thing_hidden_parts_them(
 ) -> None:
     rest = [name for name in KNOWS_ALL if name != hidden]
     measured, _ = _measured_against_true(busy_config, workload_table, *rest)
-    assert (measured.placement != measured.optimum).mean() > 0.001
+    assert (measured.placement != measured.optimum).any()
 
 
 def test_fresh_and_exact_estimates_are_the_truth(
