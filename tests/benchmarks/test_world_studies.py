@@ -1,0 +1,96 @@
+"""Ablation, the bound by redraws, and the memory of probes: their parts, worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import ablation, irreducible, memory_value
+from envs.config import EnvConfig
+from envs.scenario import draw_scenario
+from envs.switches import SWITCHES
+from envs.workload import WorkloadTable
+from offload.tasks.profile_table import load_profile_table
+
+
+@pytest.fixture(scope="module")
+def table() -> WorkloadTable:
+    return WorkloadTable.of(load_profile_table(), EnvConfig().workload)
+
+
+def test_each_switch_is_once_off_and_once_alone_on() -> None:
+    worlds = dict(ablation.variants())
+    assert len(worlds) == 2 * len(SWITCHES) + 2
+    assert worlds["full"] == ()
+    assert set(worlds["none"]) == set(SWITCHES)
+    for name in SWITCHES:
+        assert worlds[f"without {name}"] == (name,)
+        assert set(SWITCHES) - set(worlds[f"only {name}"]) == {name}
+
+
+@pytest.mark.slow
+def test_an_ablation_with_nothing_hidden_finds_no_distance(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("agents.training_watch.VALIDATION_LANES", 16)
+    monkeypatch.setattr("agents.training.TUNING_LANES", 16)
+    options = ablation.Options(steps=4096, decisions=6400)
+    found = ablation.study(tuple(SWITCHES), options, tmp_path)
+    measured = found["policies"]["maui-measured"]
+    assert measured["accuracy"] == [1.0, 1.0, 1.0]
+    assert measured["regret_maui_true"] == [0.0, 0.0, 0.0]
+    threshold = found["policies"][ablation.THRESHOLD]
+    assert threshold["cost"][0] > found["policies"]["maui-true"]["cost"][0]
+    ablation.show({"steps": 4096, "seed": 0, "worlds": {"none": found}})
+    assert "| none |" in capsys.readouterr().out
+
+
+def test_a_bound_is_the_share_of_the_likelier_optimum() -> None:
+    # Lane 0 is the edge's in each half three times of four; lane 1 always the device's.
+    optima = np.array([[1, 0], [1, 0], [0, 0], [1, 0]] * 2, dtype=float)
+    local = np.array([[1.0, 1.0]] * 8)
+    edge = np.where(optima == 1, 0.6, 5.0)  # on average 1.7: the device is cheaper
+    found = irreducible._decided(optima, np.stack([local, edge], axis=1), np.array([1, 0]))
+    np.testing.assert_allclose(found.likelier, [0.75, 1.0])
+    np.testing.assert_allclose(found.best_cost, [1.0, 1.0])
+    np.testing.assert_allclose(found.true_cost, [0.75 * 0.6 + 0.25, 1.0])
+    np.testing.assert_allclose(found.measured, [0.75, 1.0])
+    np.testing.assert_allclose(found.measured_cost, [0.75 * 0.6 + 0.25 * 5.0, 1.0])
+
+
+def test_the_bound_lies_above_maui_measured_and_below_certainty(table: WorkloadTable) -> None:
+    options = irreducible.Options(episodes=60, redraws=20)
+    found = list(irreducible.decisions(EnvConfig(), table, options))
+    assert len(found) == EnvConfig().episode_tasks
+    mean = {f.name: np.mean([getattr(x, f.name) for x in found]) for f in fields(found[0])}
+    assert mean["measured"] < mean["likelier"] < 0.995
+    assert mean["true_cost"] < mean["best_cost"] < mean["measured_cost"]
+
+
+def test_a_memory_holds_each_probe_once(table: WorkloadTable) -> None:
+    scenario = draw_scenario(np.random.default_rng(0), EnvConfig(episode_tasks=4), table, 1)
+    column = np.array([[1.0], [1.0], [3.0], [3.0]])
+    e = np.e**column
+    # Decisions at 0, 1, 12 and 13 s; the probes before them at -1, -1, 10 and 10 s.
+    link = replace(
+        scenario.links.measured,
+        uplink_bps=e,
+        downlink_bps=e,
+        rtt_s=e,
+        age_s=np.array([[1.0], [2.0], [2.0], [3.0]]),
+    )
+    gap_s = np.array([[0.0], [1.0], [11.0], [1.0]])
+    scenario = replace(
+        scenario,
+        links=replace(scenario.links, measured=link),
+        work=replace(scenario.work, gap_s=gap_s),
+    )
+    rows = memory_value.remembered(scenario)[:, 0]
+    keep = np.exp(-11.0 / memory_value.MEMORY_S)
+    recent = (keep * 1.0 + 3.0) / (keep + 1.0)
+    first = [0.0] * 12 + [0.0, 1.0]
+    later = [recent - 3.0] * 3 + [-1.0] * 3 + [1.0] * 3 + [-2.0] * 3 + [11.0, 2.0]
+    np.testing.assert_allclose(rows, [first, first, later, later], atol=1e-9)
