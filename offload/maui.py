@@ -5,14 +5,14 @@ within a time bound, or the program takes least time within an energy bound? The
 those of Cuervo et al., "MAUI: Making Smartphones Last Longer with Code Offload", MobiSys 2010;
 docs/models-maui.md writes them out with a worked example.
 
-All functions are pure. The answer is exact: see :mod:`offload.partition_program`.
+All functions are pure. The answer is exact: see :mod:`offload.ladder`, which chooses the method.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -21,18 +21,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from offload.call_graph import CallGraph
 from offload.errors import ConfigError
-from offload.partition_program import BOUND_TOLERANCE, PartitionProgram, keeps_bound
+from offload.ladder import SolvedBy, place_many, solve
+from offload.partition_program import BOUND_TOLERANCE, keeps_bound
+from offload.placement_methods.free_program import Amounts
 from offload.types import FloatArray, Placement
 
 __all__ = [
     "BOUND_TOLERANCE",
     "DEFAULT_TIME_FACTOR",
+    "Amounts",
     "Solution",
+    "SolvedBy",
     "Status",
     "default_time_bound_s",
     "minimise_energy",
     "minimise_latency",
     "minimise_weighted",
+    "place_programs",
     "place_single_tasks",
 ]
 
@@ -60,6 +65,7 @@ class Solution:
         joules: the device's energy of the placement; infinity when infeasible.
         saved_j: joules saved against all-local. With ``edge_j`` 0 it is what MAUI's energy
             program maximises, sum I_v E_v - sum |I_u - I_v| C_uv; minus infinity when infeasible.
+        solved_by: the method that found it; None when a bound below 0 left nothing to find.
     """
 
     status: Status
@@ -68,6 +74,7 @@ class Solution:
     seconds: float
     joules: float
     saved_j: float
+    solved_by: SolvedBy | None = None
 
 
 _INFEASIBLE = Solution(
@@ -106,6 +113,8 @@ def minimise_weighted(
     energy_weight: float,
     time_bound_s: float = math.inf,
     energy_bound_j: float = math.inf,
+    *,
+    by: SolvedBy | None = None,
 ) -> Solution:
     """Least ``time_weight * seconds + energy_weight * joules`` within both bounds.
 
@@ -114,9 +123,10 @@ def minimise_weighted(
         energy_weight: per joule, finite and not negative; not both weights zero.
         time_bound_s: infinity for none. A bound below zero is infeasible, not an error.
         energy_bound_j: infinity for none.
+        by: a method of :mod:`offload.ladder` to use; None: the quickest that fits.
 
     Raises:
-        ConfigError: a weight or a bound that cannot be.
+        ConfigError: a weight or a bound that cannot be, or a method that does not fit.
         SolverError: the solver ended with neither an optimum nor a proof of infeasibility.
     """
     _require_weights(time_weight, energy_weight)
@@ -125,11 +135,11 @@ def minimise_weighted(
             raise ConfigError(f"{name} is nan; give a number, or infinity for no bound")
     weights = np.array([time_weight, energy_weight], dtype=np.float64)
     bounds = np.array([time_bound_s, energy_bound_j], dtype=np.float64)
-    remote = None
-    if np.all(bounds >= 0):
-        remote = PartitionProgram(graph, weights, bounds).solve()
-    if remote is None:
+    if not np.all(bounds >= 0):
         return _INFEASIBLE
+    remote, solved_by = solve(graph, weights, bounds, by)
+    if remote is None:
+        return replace(_INFEASIBLE, solved_by=solved_by)
     names = (method.name for method in graph.methods)
     placement = {
         name: Placement.EDGE if on_edge else Placement.LOCAL
@@ -143,7 +153,52 @@ def minimise_weighted(
         seconds,
         joules,
         graph.all_local().joules - joules,
+        solved_by,
     )
+
+
+def place_programs(
+    graph: CallGraph,
+    amounts: Amounts,
+    time_weight: ArrayLike,
+    energy_weight: ArrayLike,
+    time_bound_s: ArrayLike = math.inf,
+    energy_bound_j: ArrayLike = math.inf,
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """:func:`minimise_weighted` for many programs that have the shape of one graph.
+
+    As when one program is to be placed again and again while the link changes. The methods of the
+    ladder that work on many at once do it: a closed form, dynamic programming on a forest without
+    bounds, or every placement of few components.
+
+    Args:
+        graph: names, calls, groups and what is pinned; its own amounts are not used.
+        amounts: those of the programs.
+        time_weight, energy_weight, time_bound_s, energy_bound_j: numbers or shape (programs,).
+
+    Returns:
+        Methods on the edge, shape (programs, methods), local where several are best; and whether
+        any placement keeps the bounds, shape (programs,). Where none does, all is local.
+
+    Raises:
+        ConfigError: a weight, amount or bound that cannot be, or a graph that no such method fits.
+    """
+    _require_weights(time_weight, energy_weight)
+    given = (amounts.local, amounts.edge, amounts.transfer)
+    if not all(np.all(np.isfinite(part) & (part >= 0)) for part in given):
+        raise ConfigError("an amount is negative or not finite; give seconds and joules from 0 up")
+    programs = amounts.local.shape[1]
+    wanted = [(2, programs, len(graph.methods))] * 2 + [(2, programs, len(graph.calls))]
+    if [part.shape for part in given] != wanted:
+        shapes = [part.shape for part in given]
+        raise ConfigError(f"amounts have the shapes {shapes}; the graph's are {wanted}")
+    weights, bounds = (
+        np.array([np.broadcast_to(np.asarray(part, dtype=float), programs) for part in pair])
+        for pair in ((time_weight, energy_weight), (time_bound_s, energy_bound_j))
+    )
+    if np.isnan(bounds).any():
+        raise ConfigError("a bound is nan; give a number, or infinity for no bound")
+    return place_many(graph, amounts, weights, bounds)
 
 
 def place_single_tasks(

@@ -15,6 +15,7 @@ from offload.call_graph import Call, CallGraph, Method
 from offload.errors import ConfigError, SolverError
 from offload.maui import (
     Solution,
+    SolvedBy,
     Status,
     default_time_bound_s,
     minimise_energy,
@@ -162,13 +163,14 @@ def _assert_equals_brute_force(
     for amounts, bound in ((seconds, time_bound_s), (joules, energy_bound_j)):
         if math.isfinite(bound):
             kept &= amounts <= bound * (1 + ROUNDING)
-    solution = minimise_weighted(graph, *weights, time_bound_s, energy_bound_j)
-    if not kept.any():
-        assert solution.status is Status.INFEASIBLE
-        return solution.status
-    assert solution.status is Status.OPTIMAL
-    assert solution.objective == pytest.approx(objective[kept].min(), rel=1e-12, abs=1e-300)
-    assert graph.evaluate(solution.placement) == (solution.seconds, solution.joules)
+    for by in (None, SolvedBy.INTEGER_PROGRAM):
+        solution = minimise_weighted(graph, *weights, time_bound_s, energy_bound_j, by=by)
+        if not kept.any():
+            assert solution.status is Status.INFEASIBLE
+            continue
+        assert solution.status is Status.OPTIMAL
+        assert solution.objective == pytest.approx(objective[kept].min(), rel=1e-12, abs=1e-300)
+        assert graph.evaluate(solution.placement) == (solution.seconds, solution.joules)
     return solution.status
 
 
