@@ -1,4 +1,4 @@
-"""The ladder of exact methods: each program goes to the quickest method that is exact for it.
+"""The ladder of exact methods: each program goes to the first that fits it.
 
 | method | for which programs |
 | --- | --- |
