@@ -37,7 +37,7 @@ lint: setup-dev  ## ruff and mypy
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-pretrained: setup  ## train the bundles that ship, in agents/pretrained
+pretrained: setup-dev  ## train the bundles that ship, in agents/pretrained
 	$(PY) -m agents.pretrain
 
 format: setup-dev  ## let ruff put the sources in shape

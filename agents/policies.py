@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agents.bundle import BundlePolicy, PolicyBundle, load_bundle
 from agents.fixed import FixedPolicy, RandomPolicy
 from agents.maui_policy import MauiPolicy
+from agents.rivals.shipped import RIVAL_NAMES, load_rival
 from agents.run_directory import BUNDLE_NAME, newest_run
 from agents.thresholds import THRESHOLD_NAMES, threshold_from_dict
 from offload.errors import BundleError, ConfigError, UnknownNameError
@@ -23,7 +25,9 @@ POLICY_NAMES = (
     "always-edge",
     "random",
     *THRESHOLD_NAMES,
+    "threshold-time",
     "maui-measured",
+    *(name for name in RIVAL_NAMES if name != "threshold-time"),
     "ppo",
     "dqn",
     "maui-true",
@@ -90,6 +94,7 @@ def collect(
     }
 
     policies: list[Policy] = []
+    sources = {name: each.source for name, each in found.items() if name in names}
     notes = []
     for name in names:
         if name in found:
@@ -98,6 +103,10 @@ def collect(
             policies.append(threshold_from_dict(rules[name]))
         elif name in PLAIN_NAMES:
             policies.append(_plain_policy(name, objective, seed))
+        elif name in RIVAL_NAMES:
+            rival, said = load_rival(name, objective, PRETRAINED / f"{name}-{objective}")
+            policies.append(rival)
+            sources[name] = _source("the one that ships", said, f"{said.get('steps')} decisions")
         else:
             algorithm = name if name in LEARNED_NAMES else "ppo"
             notes.append(
@@ -106,7 +115,6 @@ def collect(
             )
     if "maui-true" not in names:
         policies.append(MauiPolicy(objective, sees_truth=True))
-    sources = {name: each.source for name, each in found.items() if name in names}
     return PolicySet(tuple(policies), sources, tuple(notes))
 
 
@@ -119,17 +127,22 @@ class _Found:
 
     @property
     def source(self) -> str:
-        """Where it was found, and what it says of its training: a short run is no surprise then."""
+        """Where it was found, and what it says of its training."""
         said = self.bundle.provenance
-        world = said.get("env")
-        profiles = world.get("profiles") if isinstance(world, dict) else None
-        traces = world.get("traces") if isinstance(world, dict) else None
-        if not isinstance(profiles, list):
-            return self.place
-        on = "all profiles" if set(profiles) >= set(PROFILES) else ", ".join(map(str, profiles))
-        if isinstance(traces, list) and traces:
-            on = f"{len(traces)} measured links"
-        return f"{self.place} (trained on {on}, weights of step {said.get('steps')})"
+        return _source(self.place, said, f"weights of step {said.get('steps')}")
+
+
+def _source(place: str, said: dict[str, Any], amount: str) -> str:
+    """A place with what its provenance says of its training: a short run is no surprise then."""
+    world = said.get("env")
+    profiles = world.get("profiles") if isinstance(world, dict) else None
+    traces = world.get("traces") if isinstance(world, dict) else None
+    if not isinstance(profiles, list):
+        return place
+    on = "all profiles" if set(profiles) >= set(PROFILES) else ", ".join(map(str, profiles))
+    if isinstance(traces, list) and traces:
+        on = f"{len(traces)} measured links"
+    return f"{place} (trained on {on}, {amount})"
 
 
 def _given_bundle(run: Path, objective: Objective) -> _Found:

@@ -1,29 +1,82 @@
-"""Trains the bundles that ship: ``python -m agents.pretrain``."""
+"""Trains the policies that ship: ``python -m agents.pretrain``."""
 
 from __future__ import annotations
 
+import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import tyro
 
 from agents.policies import PRETRAINED
-from agents.training import TrainConfig, train
+from agents.rivals.imitation import require_sklearn
 from envs.config import EnvConfig
+from offload.errors import OffloadError
 from offload.types import Objective
 
 SHIPPED = ("ppo", "dqn")
 
 
-def main() -> None:
-    """Train each shipped algorithm for each objective, seed 0, and replace its bundle."""
+@dataclass(frozen=True)
+class PretrainOptions:
+    """Train what ships, for each objective, seed 0, and replace what is there."""
+
+    only: Literal["all", "learned", "rivals"] = "all"
+    """The learned policies (ppo, dqn), their rivals, or both."""
+    objective: Literal["all", "latency", "energy", "mixed"] = "all"
+    """For one objective alone."""
+    out: Path = PRETRAINED
+    """Where the folders go."""
+
+
+def main(options: PretrainOptions) -> None:
+    """Train as asked.
+
+    Raises:
+        ConfigError: scikit-learn is needed and missing.
+    """
+    if options.only != "learned":
+        require_sklearn()
+    asked = tuple(Objective) if options.objective == "all" else (Objective(options.objective),)
+    for objective in asked:
+        config = EnvConfig(objective=objective)
+        if options.only != "rivals":
+            _learned(config, options.out)
+        if options.only != "learned":
+            _rivals(config, options.out)
+
+
+def _learned(config: EnvConfig, out: Path) -> None:
+    from agents.training import TrainConfig, train
+
     with tempfile.TemporaryDirectory() as runs:
         for algorithm in SHIPPED:
-            for objective in Objective:
-                config = TrainConfig(algo=algorithm, env=EnvConfig(objective=objective))
-                result = train(config, Path(runs), tensorboard=False)
-                folder = PRETRAINED / f"{algorithm}-{objective}"
-                result.bundle.save(folder)
-                print(f"{folder.name}: {result.accuracy:.1%} on validation scenarios", flush=True)
+            result = train(TrainConfig(algo=algorithm, env=config), Path(runs), tensorboard=False)
+            folder = out / f"{algorithm}-{config.objective}"
+            result.bundle.save(folder)
+            print(f"{folder.name}: {result.accuracy:.1%} on validation scenarios", flush=True)
+
+
+def _rivals(config: EnvConfig, out: Path) -> None:
+    from agents.rivals.shipped import make_rivals
+    from envs.workload import WorkloadTable
+    from offload.tasks.profile_table import load_profile_table
+
+    table = WorkloadTable.of(load_profile_table(), config.workload)
+    for name in make_rivals(config, table, out):
+        print(f"{name}-{config.objective}", flush=True)
+
+
+def cli() -> None:
+    """Entry point: errors of the project are one line and exit code 2."""
+    try:
+        main(tyro.cli(PretrainOptions, description=__doc__))
+    except OffloadError as error:
+        print(f"agents.pretrain: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":
-    main()
+    cli()

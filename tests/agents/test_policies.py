@@ -9,6 +9,7 @@ import pytest
 
 from agents.bundle import PolicyBundle
 from agents.policies import POLICY_NAMES, collect, parse_names
+from agents.rivals.shipped import RIVAL_NAMES
 from offload.errors import BundleError, ConfigError, UnknownNameError
 from offload.types import Objective
 
@@ -18,9 +19,10 @@ def test_all_policies_ship_for_every_objective(tmp_path: Path) -> None:
         found = collect(POLICY_NAMES, objective, run=None, runs=tmp_path, seed=0)
         assert tuple(policy.name for policy in found.policies) == POLICY_NAMES
         assert found.notes == ()
-        assert set(found.sources) == {"ppo", "dqn"}
-        for source in found.sources.values():
-            assert source.startswith("the pretrained bundle (trained on all profiles, ")
+        assert set(found.sources) == {"ppo", "dqn", *RIVAL_NAMES}
+        for name, source in found.sources.items():
+            place = "the one that ships" if name in RIVAL_NAMES else "the pretrained bundle"
+            assert source.startswith(f"{place} (trained on all profiles, ")
 
 
 def test_the_newest_run_of_that_objective_is_taken_and_says_what_it_was_trained_on(

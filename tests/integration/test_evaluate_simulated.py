@@ -28,7 +28,12 @@ NAMES = {
     "threshold-rtt",
     "threshold-bandwidth",
     "threshold-both",
+    "threshold-time",
     "maui-measured",
+    "maui-tuned",
+    "linucb",
+    "imitation-logistic",
+    "imitation-boosting",
     "ppo",
     "dqn",
     "maui-true",
@@ -68,6 +73,11 @@ def test_the_summary_is_as_documented(results):
             assert low <= value + 1e-12
             assert value <= high + 1e-12
     assert summary["policies"]["maui-true"]["accuracy"][0] == 1.0
+    assert summary["hindsight"]["scenarios"] == 100
+    assert summary["hindsight"]["bound"][0] <= summary["hindsight"]["cost"][0]
+    for name in ("regret_hindsight", "gap_closed"):
+        assert all(len(terms[name]) == 3 for terms in summary["policies"].values())
+    assert summary["policies"]["maui-true"]["regret_hindsight"][0] > 0.0
     assert summary["policies"]["always-local"]["cost"][0] == pytest.approx(1.0)
     assert summary["policies"]["always-local"]["offloaded"] == 0.0
 
