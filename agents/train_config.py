@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents.hyper_params import PARAMS, HyperParams, params_from_dict
 from agents.run_directory import CONFIG_NAME, read_json
 from envs.config import EnvConfig, config_from_dict
 from offload.errors import ConfigError, UnknownNameError
@@ -25,6 +26,7 @@ class TrainConfig:
         steps: decisions to train on; None: about a minute's worth.
         lanes: episodes side by side; None: the algorithm's own.
         env: the world to train in.
+        params: the algorithm's hyper-parameters; None becomes its defaults.
     """
 
     algo: str = "ppo"
@@ -32,10 +34,15 @@ class TrainConfig:
     steps: int | None = None
     lanes: int | None = None
     env: EnvConfig = field(default_factory=EnvConfig)
+    params: HyperParams | None = None
 
     def __post_init__(self) -> None:
         if self.algo not in ALGORITHMS:
             raise UnknownNameError("algorithm", self.algo, ALGORITHMS)
+        if self.params is None:
+            object.__setattr__(self, "params", PARAMS[self.algo]())
+        if type(self.params) is not PARAMS[self.algo]:
+            raise ConfigError(f"{self.algo} cannot be trained with {type(self.params).__name__}")
         if self.seed < 0:
             raise ConfigError(f"seed is {self.seed}; it must be 0 or more")
         if self.steps is not None and self.steps < 1:
@@ -83,6 +90,7 @@ def config_of(data: Any, steps: int | None, source: Path) -> TrainConfig:
             steps=data["steps"] if steps is None else steps,
             lanes=data["lanes"],
             env=config_from_dict(data["env"]),
+            params=params_from_dict(data["algo"], data["params"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ConfigError(f"{source} is damaged: {error!r}") from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.bundle import PolicyBundle
 from agents.checkpoint import EVERY_S, CheckpointWriter, newest_checkpoint
+from agents.hyper_params import A2cParams, DqnParams, PpoParams
 from agents.run_directory import (
     BUNDLE_NAME,
     CONFIG_NAME,
@@ -52,69 +53,65 @@ class TrainResult:
 
 
 def build_model(config: TrainConfig, env: BatchedOffloadVecEnv) -> BaseAlgorithm:
-    """The untrained model.
-
-    The discount fits how far decisions are coupled: by a queue of seconds and a radio tail of
-    twelve, so by a handful of tasks. On validation scenarios a discount of 0 loses that, 0.9 gains
-    no more cost than 0.7, and the further it looks the less it agrees with maui-true, which does
-    not look ahead at all.
-    """
+    """The untrained model."""
     import stable_baselines3 as sb3
     import torch
     from torch import nn
 
     torch.set_num_threads(1)  # networks this small lose more to hand-over than they gain
+    params = config.params
+    if params is None:
+        raise ConfigError("a training needs hyper-parameters")
     shared: dict[str, Any] = {
         "policy": "MlpPolicy",
         "env": env,
         "seed": config.seed,
         "device": "cpu",
+        "learning_rate": _falling(params.learning_rate),
+        "gamma": params.gamma,
     }
     network: dict[str, Any] = {
-        "activation_fn": nn.ReLU,
+        "activation_fn": {"relu": nn.ReLU, "tanh": nn.Tanh}[params.activation],
         "optimizer_class": torch.optim.Adam,
         "optimizer_kwargs": {"fused": True},
+        "net_arch": {"pi": params.hidden, "vf": params.hidden},
     }
-    if config.algo == "dqn":
+    if isinstance(params, DqnParams):
         return sb3.DQN(
             **shared,
-            learning_rate=_falling(2e-3),
-            buffer_size=200_000,
+            buffer_size=params.buffer_size,
             learning_starts=min(10_000, max(config.total_steps // 10, 1)),
-            batch_size=1024,
-            gamma=0.7,
+            batch_size=params.batch_size,
             train_freq=1,
-            gradient_steps=1,
-            target_update_interval=10 * config.n_lanes,
-            exploration_fraction=0.3,
-            exploration_final_eps=0.05,
-            policy_kwargs={**network, "net_arch": [64, 64]},
+            gradient_steps=params.gradient_steps,
+            target_update_interval=params.target_update_every * config.n_lanes,
+            exploration_fraction=params.exploration_share,
+            exploration_final_eps=params.exploration_end,
+            policy_kwargs={**network, "net_arch": params.hidden},
         )
-    network["net_arch"] = {"pi": [64, 64], "vf": [64, 64]}
-    if config.algo == "a2c":
+    if isinstance(params, A2cParams):
         return sb3.A2C(
             **shared,
-            learning_rate=_falling(1e-3),
-            n_steps=8,
-            gamma=0.7,
-            gae_lambda=0.9,
+            n_steps=params.n_steps,
+            gae_lambda=params.gae_lambda,
             use_rms_prop=False,
             # The first, absurd choices cost ten times the rest; unscaled, they teach never to try.
             normalize_advantage=True,
-            ent_coef=0.01,
+            ent_coef=params.ent_coef,
             policy_kwargs=network,
         )
-    return sb3.PPO(
-        **shared,
-        learning_rate=_falling(2e-3),
-        n_steps=8,
-        batch_size=min(2048, 8 * config.n_lanes),
-        n_epochs=4,
-        gamma=0.7,
-        gae_lambda=0.9,
-        ent_coef=0.002,
-        policy_kwargs=network,
-    )
+    if isinstance(params, PpoParams):
+        return sb3.PPO(
+            **shared,
+            n_steps=params.n_steps,
+            batch_size=min(params.batch_size, params.n_steps * config.n_lanes),
+            n_epochs=params.n_epochs,
+            gae_lambda=params.gae_lambda,
+            ent_coef=params.ent_coef,
+            clip_range=params.clip_range,
+            policy_kwargs=network,
+        )
+    raise ConfigError(f"no algorithm takes {type(params).__name__}")
 
 
 def _falling(initial: float) -> Any:
