@@ -19,6 +19,7 @@ import tyro
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from envs.switches import SWITCHES
+from offload.errors import ConfigError, OffloadError
 
 MEASURED = Path(__file__).resolve().parents[1] / "docs" / "measured" / "ablation.json"
 THRESHOLD = "best threshold"
@@ -36,6 +37,8 @@ class Options:
     """Seed of training and of the test scenarios."""
     json: Annotated[Path, tyro.conf.arg(metavar="FILE")] = MEASURED
     """Where the figures go, or come from."""
+    go_on: bool = False
+    """Keep the worlds that are in that file already; the settings must be the same."""
     show: bool = False
     """Only print the table of what is in that file."""
 
@@ -128,15 +131,23 @@ def main(options: Options) -> None:
     if options.show:
         show(read_json(options.json))
         return
-    worlds = {}
+    settings = {"steps": options.steps, "decisions": options.decisions, "seed": options.seed}
+    found: dict[str, Any] = {**settings, "worlds": {}, **origin()}
+    if options.go_on:
+        found = read_json(options.json)
+        if {name: found.get(name) for name in settings} != settings:
+            raise ConfigError(f"{options.json} was made with other settings than {settings}")
     with tempfile.TemporaryDirectory() as runs:
         for name, without in variants():
-            worlds[name] = study(without, options, Path(runs))
-            print(f"{name}: done", file=sys.stderr, flush=True)
-    found = {"steps": options.steps, "seed": options.seed, "worlds": worlds, **origin()}
-    write_json(options.json, found)
+            if name not in found["worlds"]:
+                found["worlds"][name] = study(without, options, Path(runs))
+                write_json(options.json, found)
+                print(f"{name}: done", file=sys.stderr, flush=True)
     show(found)
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Options, description=__doc__))
+    try:
+        main(tyro.cli(Options, description=__doc__))
+    except OffloadError as error:
+        raise SystemExit(f"ablation: {error}") from error
