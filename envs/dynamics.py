@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from envs.config import EnvConfig
 from envs.scenario import Scenario
-from offload.cost_model import choice_costs, edge_budget_s
+from offload.cost_model import budget_of, choice_costs, edge_budget_s
 from offload.energy_model import BATTERY_J, CPU_BUSY_W, IDLE_W, radio_batch
 from offload.features import encode
-from offload.oracle import maui_placement
+from offload.oracle import placement_at
 from offload.types import (
     DecisionContext,
     DeviceState,
@@ -157,18 +157,19 @@ class OffloadDynamics:
         """What a learned policy sees: shape (lanes, N_FEATURES), float32, a fresh array."""
         return encode(self.measured_context(), self.objective)
 
-    def step(self, placement: IntArray) -> StepResult:
+    def step(self, placement: IntArray | None) -> StepResult:
         """Place the current task of every lane and move on to the next.
 
         Args:
-            placement: 0 local or 1 edge, shape (lanes,).
+            placement: 0 local or 1 edge, shape (lanes,); None: MAUI's, on the true state.
         """
-        to_edge: BoolArray = np.asarray(placement) == 1
         true = self.true_context()
         # The engine sets its budget by what the device knows, before the truth shows.
-        budget_s = edge_budget_s(self.measured_context())
+        believed = _row(self.scenario.work.predicted, self.step_index)
+        budget_s = budget_of(believed, self.queue_s)
         costs = choice_costs(true, self.objective, budget_s=budget_s)
-        optimum = maui_placement(true, self.objective)
+        optimum = placement_at(costs, edge_budget_s(true))
+        to_edge: BoolArray = np.asarray(optimum if placement is None else placement) == 1
 
         edge = costs.edge_realised
         seconds = _choose(to_edge, edge.seconds, costs.local.seconds)

@@ -75,8 +75,13 @@ def edge_budget_s(context: DecisionContext) -> Quantity:
     for both, the edge gets as long as a local run would have taken. This is MAUI's bound L, and a
     local run always meets it.
     """
-    instead_s = context.task.deadline_s - context.task.local_s
-    queued_s = context.device.queue_s + context.task.local_s
+    return budget_of(context.task, context.device.queue_s)
+
+
+def budget_of(task: TaskProfile, queue_s: Quantity) -> Quantity:
+    """:func:`edge_budget_s` from what it depends on: the task, and the device's own queue."""
+    instead_s = task.deadline_s - task.local_s
+    queued_s = queue_s + task.local_s
     return functions_for(instead_s, queued_s).maximum(instead_s, queued_s)
 
 
@@ -111,7 +116,10 @@ def realised_edge(edge: PlacementCost, local: PlacementCost, budget_s: Quantity)
 
 @dataclass(frozen=True, slots=True)
 class ChoiceCosts:
-    """Both choices of one decision (or a batch), in seconds, joules and the objective's unit."""
+    """Both choices of one decision (or a batch), in seconds, joules and the objective's unit.
+
+    ``per_s`` and ``per_j`` are what a second and a joule cost, see :func:`offload.objective.prices`.
+    """
 
     local: PlacementCost
     edge: PlacementCost
@@ -119,6 +127,8 @@ class ChoiceCosts:
     local_objective: Quantity
     edge_objective: Quantity
     budget_s: Quantity
+    per_s: Quantity
+    per_j: Quantity
 
 
 def choice_costs(
@@ -144,4 +154,6 @@ def choice_costs(
         local_objective=per_s * local.seconds + per_j * local.energy_j,
         edge_objective=per_s * realised.seconds + per_j * realised.energy_j,
         budget_s=budget,
+        per_s=per_s,
+        per_j=per_j,
     )

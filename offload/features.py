@@ -116,11 +116,14 @@ def _raw(context: DecisionContext, predicted: ChoiceCosts) -> FloatArray:
 
 def scale(raw: FloatArray) -> FloatArray:
     """Raw features to the observation: same shape, float32, in [0, 1]."""
-    scaled = np.log1p(np.maximum(raw, 0.0) * _INVERSE_KNEE)
+    scaled = np.maximum(raw, 0.0)
+    scaled *= _INVERSE_KNEE
+    np.log1p(scaled, out=scaled)
     for column in _LINEAR_COLUMNS:
         scaled[..., column] = raw[..., column] - FEATURES[column].low
     scaled *= _GAIN
-    return np.minimum(np.maximum(scaled, 0.0), 1.0).astype(np.float32)
+    np.maximum(scaled, 0.0, out=scaled)
+    return np.minimum(scaled, 1.0, out=scaled).astype(np.float32)
 
 
 class Scaling(NamedTuple):

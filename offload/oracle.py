@@ -7,10 +7,9 @@ reference of decision accuracy. Either is the optimum of one decision, not of an
 
 from __future__ import annotations
 
-from offload.cost_model import edge_budget_s, edge_cost, local_cost
+from offload.cost_model import ChoiceCosts, choice_costs, edge_budget_s
 from offload.maui import place_single_tasks
-from offload.objective import prices
-from offload.types import DecisionContext, IntArray, Objective
+from offload.types import DecisionContext, IntArray, Objective, Quantity
 
 
 def maui_placement(context: DecisionContext, objective: Objective) -> IntArray:
@@ -19,17 +18,17 @@ def maui_placement(context: DecisionContext, objective: Objective) -> IntArray:
     Returns:
         int8, 0 local or 1 edge; shape () for one context, (n,) for a batch.
     """
-    local = local_cost(context)
-    edge = edge_cost(context)
-    per_s, per_j = prices(
-        objective, context.device.battery, context.reference_s, context.reference_j
-    )
+    return placement_at(choice_costs(context, objective), edge_budget_s(context))
+
+
+def placement_at(costs: ChoiceCosts, time_bound_s: Quantity) -> IntArray:
+    """:func:`maui_placement` where the costs are known already."""
     return place_single_tasks(
-        local_s=local.seconds,
-        edge_s=edge.seconds,
-        local_j=local.energy_j,
-        edge_j=edge.energy_j,
-        time_weight=per_s,
-        energy_weight=per_j,
-        time_bound_s=edge_budget_s(context),
+        local_s=costs.local.seconds,
+        edge_s=costs.edge.seconds,
+        local_j=costs.local.energy_j,
+        edge_j=costs.edge.energy_j,
+        time_weight=costs.per_s,
+        energy_weight=costs.per_j,
+        time_bound_s=time_bound_s,
     )
