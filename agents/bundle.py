@@ -12,7 +12,7 @@ score wins, the device on a tie.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,14 +162,13 @@ class BundlePolicy:
         self.objective = bundle.objective
         self.name = name or bundle.algorithm
         self._tanh = bundle.activation == "tanh"
-        # Transposed copies: dot(x, W) then reads memory in order, for one row and for many.
-        self._layers = [
-            (np.ascontiguousarray(weight.T), np.ascontiguousarray(bias))
-            for weight, bias in bundle.layers
-        ]
+        # Transposed copies: dot(x, W) then reads memory in order.
+        self._layers = [(weight.T, bias) for weight, bias in bundle.layers]
         self._observation, self._steps = _one_by_one(self._layers)
-        widths = [len(bias) for _, bias in self._layers]
-        self._chunk = [np.empty((CHUNK, width), dtype=np.float32) for width in widths]
+        # In a batch observations stand side by side, each a column.
+        self._columns = [np.hstack([weight, bias[:, None]]) for weight, bias in bundle.layers]
+        widths = [len(FEATURE_NAMES), *(len(bias) for _, bias in bundle.layers)]
+        self._chunk = [np.ones((width + 1, CHUNK), dtype=np.float32) for width in widths]
 
     def act(self, observation: FloatArray) -> int:
         """Decide on one observation, shape (N_FEATURES,), float32, without allocating."""
@@ -187,37 +186,33 @@ class BundlePolicy:
 
     def act_batch(self, observations: FloatArray) -> IntArray:
         """Decide on many observations, shape (n, N_FEATURES); returns int8 of shape (n,)."""
-        x = np.asarray(observations, dtype=np.float32)
-        placement = np.empty(len(x), dtype=np.int8)
-        for start in range(0, len(x), CHUNK):
-            part = slice(start, start + CHUNK)
-            scores = self._scores(x[part])
-            np.greater(scores[:, 1], scores[:, 0], out=placement[part], casting="unsafe")
+        placement = np.empty(len(observations), dtype=np.int8)
+        for part, (device, edge) in self._chunks(observations):
+            np.greater(edge, device, out=placement[part], casting="unsafe")
         return placement
 
     def scores(self, observations: FloatArray) -> FloatArray:
         """The two scores of each observation, shape (n, 2)."""
-        x = np.asarray(observations, dtype=np.float32)
-        starts = range(0, len(x), CHUNK)
-        parts = [self._scores(x[start : start + CHUNK]).copy() for start in starts]
-        return np.concatenate(parts) if parts else np.empty((0, 2), dtype=np.float32)
+        scores = np.empty((len(observations), 2), dtype=np.float32)
+        for part, of_part in self._chunks(observations):
+            scores[part] = of_part.T
+        return scores
 
-    def _scores(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Scores of at most CHUNK observations, in memory that the next call uses again."""
-        last = len(self._layers) - 1
-        for index, ((weight, bias), memory) in enumerate(
-            zip(self._layers, self._chunk, strict=True)
-        ):
-            out = memory[: len(x)]
-            np.dot(x, weight, out=out)
-            np.add(out, bias, out=out)
-            if index < last:
-                if self._tanh:
-                    np.tanh(out, out=out)
-                else:
-                    np.maximum(out, 0.0, out=out)
-            x = out
-        return x
+    def _chunks(self, observations: FloatArray) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+        """Scores by chunks, shape (2, at most CHUNK), in memory that the next one uses again."""
+        last = len(self._columns) - 1
+        for start in range(0, len(observations), CHUNK):
+            part = observations[start : start + CHUNK]
+            self._chunk[0][:-1, : len(part)] = part.T
+            for index, weight in enumerate(self._columns):
+                out = self._chunk[index + 1][:-1]
+                np.dot(weight, self._chunk[index], out=out)
+                if index < last:
+                    if self._tanh:
+                        np.tanh(out, out=out)
+                    else:
+                        np.maximum(out, 0.0, out=out)
+            yield slice(start, start + len(part)), out[:, : len(part)]
 
     def decide(self, context: DecisionContext) -> IntArray:
         """See :class:`offload.interfaces.Policy`."""
@@ -237,6 +232,9 @@ def _one_by_one(layers: Sequence[Layer]) -> tuple[NDArray[np.float32], list[_Ste
 
     The bias is the last row of the weights, and each input has a 1 behind it, so that a layer is
     one product: for so few numbers a call costs more than what it computes.
+
+    Args:
+        layers: weights of shape (in, out), and biases.
 
     Returns:
         where the observation goes, and for each layer: its input, its weights, its output, and
