@@ -26,6 +26,7 @@ CURVE_NAME = "curve.csv"
 MODEL_NAME = "model.zip"
 BUNDLE_NAME = "bundle"
 TENSORBOARD_NAME = "tensorboard"
+DECISION_MAP_NAME = "decision-map.png"
 
 MAX_JSON_BYTES = 4 << 20
 """More than the settings of a run with thousands of traces take."""

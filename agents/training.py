@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.bundle import PolicyBundle
+from agents.bundle import BundlePolicy, PolicyBundle
 from agents.checkpoint import EVERY_S, CheckpointWriter, newest_checkpoint
 from agents.hyper_params import A2cParams, DqnParams, PpoParams
 from agents.run_directory import (
@@ -150,6 +150,8 @@ def train(
     Raises:
         ConfigError: a folder that cannot be written, or a run that cannot be resumed.
     """
+    from threadpoolctl import threadpool_limits
+
     from agents.checkpoint_state import put_state, take_state
     from agents.export import network_layers
     from agents.thresholds import tune_thresholds
@@ -173,7 +175,12 @@ def train(
         if stopping:
             raise KeyboardInterrupt
 
-    with held(folder), CheckpointWriter(folder, checkpoint_every_s, tell) as writer:
+    # One thread for NumPy too, so that no number of cores changes a bit or a seed's neighbour.
+    with (
+        threadpool_limits(limits=1),
+        held(folder),
+        CheckpointWriter(folder, checkpoint_every_s, tell) as writer,
+    ):
         watch = TrainingWatch(
             config, env, folder, thresholds, progress, on_check=on_check, between=between
         )
@@ -185,8 +192,12 @@ def train(
             notes += put_state(checkpoint, config, model, env, watch)
             _note_resumption(folder, config, model.num_timesteps, notes)
         write_json(folder / CONFIG_NAME, dataclasses.asdict(config))
+        board = None
         if tensorboard:
-            model.logger.output_formats.append(curve_output(folder, watch.curve))
+            output = curve_output(folder, watch.curve)
+            model.logger.output_formats.append(output)
+            board = watch.show_on(output.writer)
+            board.describe(config, read_json(folder / ORIGIN_NAME))
         interrupted = False
         try:
             model.learn(
@@ -205,7 +216,6 @@ def train(
         if not interrupted:
             # After the check, so that a run that is extended has this one among its best.
             writer.write_last(model.num_timesteps, take_state(config, model, env, watch))
-        model.logger.close()
         steps = model.num_timesteps
         best = watch.best
         watch.load_best(model)
@@ -224,6 +234,9 @@ def train(
             },
         )
         bundle.save(folder / BUNDLE_NAME)
+        if board is not None:
+            board.finish(BundlePolicy(bundle), steps, best.step, folder)
+        model.logger.close()
         _save_model(model, folder / MODEL_NAME)
         _write_curve(folder / CURVE_NAME, watch.curve)
         write_json(

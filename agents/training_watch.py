@@ -26,7 +26,9 @@ from offload.interfaces import Policy
 
 if TYPE_CHECKING:
     from stable_baselines3.common.base_class import BaseAlgorithm
+    from torch.utils.tensorboard import SummaryWriter
 
+    from agents.tensorboard_board import Board
     from agents.training import TrainConfig
 
 CHECKS = 30
@@ -79,7 +81,9 @@ class TrainingWatch(BaseCallback):
             stream(Purpose.VALIDATE, 0), config.env, env.table, VALIDATION_LANES
         )
         truth = MauiPolicy(config.env.objective, sees_truth=True)
-        self._true_cost = float(self._play(truth).cost.mean())
+        self._truth = self._play(truth)
+        self._true_cost = float(self._truth.cost.mean())
+        self._board: Board | None = None
         self._static_cost = min(float(self._play(rule).cost.mean()) for rule in thresholds)
         disable = None if progress is None else not progress
         self._bar = tqdm(total=config.total_steps, unit=" steps", unit_scale=True, disable=disable)
@@ -122,9 +126,8 @@ class TrainingWatch(BaseCallback):
         """Play the validation scenarios, log, and keep the weights if they are the best."""
         layers, activation = network_layers(model)
         objective = self.config.env.objective
-        played = self._play(
-            BundlePolicy(PolicyBundle(self.config.algo, objective, activation, layers))
-        )
+        policy = BundlePolicy(PolicyBundle(self.config.algo, objective, activation, layers))
+        played = self._play(policy)
         cost = float(played.cost.mean())
         accuracy = float((played.placement == played.optimum).mean())
         row = {
@@ -139,6 +142,9 @@ class TrainingWatch(BaseCallback):
         self.curve.append(row)
         for name in ("accuracy", "cost", "regret_maui_true", "gap_closed", "offloaded"):
             self.logger.record(f"validation/{name}", row[name])
+        if self._board is not None:
+            kept = min(self.curve, key=lambda row: row["cost"])
+            self._board.check(model.num_timesteps, len(self.curve), played, policy, kept)
         self._log_training()
         self.logger.dump(model.num_timesteps)
         self._bar.set_postfix(accuracy=f"{accuracy:.1%}", cost=f"{cost:.3f}")
@@ -149,6 +155,16 @@ class TrainingWatch(BaseCallback):
             self._best = _Best(cost, accuracy, model.num_timesteps, weights)
         if self._on_check is not None:
             self._on_check(row)
+
+    def show_on(self, writer: SummaryWriter) -> Board:
+        """Show the checks from now on in TensorBoard, too; setting that up is not training."""
+        start = time.perf_counter()
+        from agents.tensorboard_board import Board
+
+        links = self._scenario.links.profile
+        self._board = Board(self.config, self.env.table, writer, links, self._truth.cost)
+        self._start += time.perf_counter() - start
+        return self._board
 
     @property
     def seconds(self) -> float:

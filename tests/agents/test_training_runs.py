@@ -120,6 +120,7 @@ def test_the_folder_holds_the_whole_run(sharp_world: EnvConfig, tmp_path: Path) 
         "model.zip",
         "bundle",
         "checkpoints",
+        "decision-map.png",
         events[0].parent.name,
     }
     assert resumed_config(folder, None) == config
