@@ -118,7 +118,7 @@ def realised_edge(edge: PlacementCost, local: PlacementCost, budget_s: Quantity)
 class ChoiceCosts:
     """Both choices of one decision (or a batch), in seconds, joules and the objective's unit.
 
-    ``per_s`` and ``per_j`` are what a second and a joule cost, see :func:`offload.objective.prices`.
+    ``per_s``, ``per_j``: what a second and a joule cost, see :func:`offload.objective.prices`.
     """
 
     local: PlacementCost

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 
 _NUMBER = (float, int)
+_BLOCK = 8192
+"""Values of an array at once: a formula's intermediate results then stay in the CPU's cache."""
 
 
 def _or_numpy(exact: Callable[[float], float], general: Callable[[float], Any]) -> Any:
@@ -63,3 +65,26 @@ def functions_for(*values: Any) -> Any:
         if type(value) is not float and not isinstance(value, _NUMBER):
             return np
     return OF_NUMBERS
+
+
+def by_blocks(formula: Callable[..., Any], *values: Any) -> Any:
+    """``formula(*values)``; where all are large arrays of one shape (rows, columns), by rows.
+
+    A formula of many operations on megabytes waits for memory more than it computes.
+
+    Args:
+        formula: works element by element.
+    """
+    if isinstance(values[0], _NUMBER):
+        return formula(*values)
+    shape = np.shape(values[0])
+    if len(shape) != 2 or shape[0] * shape[1] <= _BLOCK:
+        return formula(*values)
+    if any(np.shape(value) != shape for value in values):
+        return formula(*values)
+    out = np.empty(shape)
+    rows = max(_BLOCK // shape[1], 1)
+    for start in range(0, shape[0], rows):
+        part = slice(start, start + rows)
+        out[part] = formula(*(value[part] for value in values))
+    return out

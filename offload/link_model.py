@@ -24,7 +24,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from offload.elementwise import functions_for
+from offload.elementwise import by_blocks, functions_for
 from offload.errors import UnknownNameError
 from offload.types import Quantity
 
@@ -163,8 +163,24 @@ def transfer_s(
     Raises:
         UnknownNameError: another congestion control.
     """
-    xp = functions_for(n_bytes, rate_bps, rtt_s, loss, jitter_s)
     fitted = _constants(congestion_control) if constants is None else constants
+
+    def seconds(*given: Quantity) -> Quantity:
+        return _message_s(fitted, *given)
+
+    return by_blocks(seconds, n_bytes, rate_bps, rtt_s, loss, jitter_s)
+
+
+def _message_s(
+    fitted: Constants,
+    n_bytes: Quantity,
+    rate_bps: Quantity,
+    rtt_s: Quantity,
+    loss: Quantity,
+    jitter_s: Quantity,
+) -> Quantity:
+    """:func:`transfer_s` with its constants."""
+    xp = functions_for(n_bytes, rate_bps, rtt_s, loss, jitter_s)
     share = xp.minimum(loss, MAX_LOSS)
     rtt = xp.maximum(rtt_s, MIN_RTT_S)
     line_s = _line_s(xp, rate_bps, share)
