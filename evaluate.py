@@ -115,7 +115,7 @@ def main(options: EvaluateOptions) -> int:
         return _live(options, profile, links, policies)
     except BackendError as error:
         if options.mode == "live":
-            raise BackendError(f"{error} Without a link: --mode sim") from error
+            raise BackendError(f"{error}. Without a link: --mode sim") from error
         reason = f"this is a simulation, since no live run is possible here: {error}"
         print(f"evaluate.py: {reason}", file=sys.stderr)
         return _simulated(options, links, policies, (reason,))

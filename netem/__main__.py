@@ -12,7 +12,7 @@ from netem import unprivileged
 from netem.commands.conform import Conform
 from netem.commands.cycle import Cycle
 from netem.commands.doctor import Doctor
-from netem.commands.ending import unwind_on_sigterm
+from netem.commands.ending import quiet_when_nobody_reads, unwind_on_sigterm
 from netem.commands.measure import Measure
 from netem.commands.play import Play
 from netem.commands.probe import Probe
@@ -48,7 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code.
 
     2: a bad setting or a link that cannot be. 3: the machine was too busy to measure anything.
+    141: nobody reads the output any more.
     """
+    with quiet_when_nobody_reads():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     behind: list[str] = []
     if arguments[:1] and arguments[0] in WITH_A_COMMAND and "--" in arguments:

@@ -53,14 +53,20 @@ def outer_uid() -> int | None:
 
 def refusal() -> Refusal | None:
     """Why this user may make no user namespace, found out by making one; None: it may."""
-    tried = subprocess.run(
-        [*_launch(), "true"],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=_TRIAL_TIMEOUT_S,
-        check=False,
-    )
+    try:
+        tried = subprocess.run(
+            [*_launch(), "true"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_TRIAL_TIMEOUT_S,
+            check=False,
+        )
+    except PermissionError:  # setpriv lets a user into a program of root's that it cannot start
+        return Refusal(
+            f"uid {os.getuid()} may not run {sys.executable}",
+            "take an interpreter that every user may run, such as /usr/bin/python3",
+        )
     if tried.returncode == 0:
         return None
     return explain(tried.stderr.strip())

@@ -178,6 +178,8 @@ def trace_files(directory: Path | str) -> tuple[Path, ...]:
         TraceError: no folder, or nothing in it.
     """
     directory = Path(directory)
+    if directory.is_file():
+        raise TraceError(f"{directory}: a file; name the folder of trace files that it lies in")
     if not directory.is_dir():
         raise TraceError(f"{directory}: no such folder; name a folder of trace files")
     found = tuple(
@@ -199,6 +201,8 @@ def _format_of(path: Path) -> str:
     if path.suffix.lower() in by_suffix:
         return by_suffix[path.suffix.lower()]
     number, line = next(data_lines(path), (0, ""))
+    if not line:
+        raise TraceError(f"{path}: empty; it must hold a trace")
     if line.startswith("{"):
         return "alphartc"
     if "t_s" in line.split(","):
@@ -207,7 +211,9 @@ def _format_of(path: Path) -> str:
     width = len(columns.split(line))
     if width not in by_width:
         raise TraceError(
-            f"{path}:{number}: no trace format has {width} columns; known: {', '.join(READERS)}"
+            f"{path}:{number}: no trace format has {width} columns and no header; known: 1"
+            " (mahimahi), 2 (bandwidth) or 4 (bandwidth-rtt-loss) columns, csv with a header,"
+            " alphartc (JSON)"
         )
     return by_width[width]
 

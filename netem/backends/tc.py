@@ -61,7 +61,7 @@ class TcBackend(PacketBackend):
             remedy = f"modprobe sch_netem || apt-get install linux-modules-extra-{release}"
             modules = ""
         else:
-            remedy = ""
+            remedy = "boot a kernel that has sch_netem; --backend uml and tun do without"
             modules = ", and no modules lie here to load"  # the kernel is a host's or a cloud's
         reason = f"kernel {release} has no usable netem (tc: {said}){modules}"
         return Capability(False, reason, remedy)

@@ -51,6 +51,8 @@ def read_text(path: Path) -> str:
         TraceError: no such file, one too large, or one that is not UTF-8 text.
     """
     try:
+        if path.is_dir():
+            raise TraceError(f"{path}: a folder; name a trace file in it")
         if not path.is_file():
             raise TraceError(f"{path}: no such file; name a trace file")
         size = path.stat().st_size

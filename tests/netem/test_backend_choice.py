@@ -37,7 +37,7 @@ def test_tc_probe_tells_the_truth() -> None:
     assert found.runs == (tried.returncode == 0)
     if not found.runs:
         assert "netem" in found.reason
-        with pytest.raises(BackendError, match=r"tc' cannot run: kernel .* netem"):
+        with pytest.raises(BackendError, match=r"tc' cannot run: kernel .* netem.*; to fix it: "):
             open_link(get_profile("wifi"), "tc")
 
 

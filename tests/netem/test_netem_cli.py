@@ -15,6 +15,7 @@ import pytest
 from conftest import REPOSITORY, need_uml, run_cli
 
 from netem.backends import BACKENDS
+from netem.commands.ending import quiet_when_nobody_reads
 from offload.link_profiles import PROFILES
 
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
@@ -58,6 +59,26 @@ def test_help_names_every_command_without_heavy_imports() -> None:
         check=True,
     )
     assert loaded.stdout.split()[1] == "False"
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("up", "--help"), ("profiles",)])
+def test_a_reader_that_leaves_early_is_no_error(arguments: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "netem", *arguments],
+            cwd=REPOSITORY,
+            stdout=nobody,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, b"")
+
+
+def test_a_broken_pipe_that_is_not_the_output_is_an_error() -> None:
+    with pytest.raises(BrokenPipeError), quiet_when_nobody_reads():
+        raise BrokenPipeError
 
 
 def test_profiles_prints_every_profile() -> None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import ordinary_user as user
 import pytest
 
-from netem.unprivileged import explain, forbidding_setting
+from netem.unprivileged import explain, forbidding_setting, refusal
 
 
 @pytest.fixture(autouse=True)
@@ -135,6 +136,17 @@ def test_each_forbidding_setting_has_its_remedy(
     assert found is not None
     assert f"{name} is {forbids}" in found.reason
     assert found.remedy == f"sudo sysctl -w {name}={allows}"
+
+
+def test_an_interpreter_that_the_user_may_not_run_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = tmp_path / "python3"
+    closed.write_text("")
+    monkeypatch.setattr(sys, "executable", str(closed))
+    found = refusal()
+    assert found is not None
+    assert f"may not run {closed}" in found.reason
 
 
 def test_containers_refusal_of_proc_is_told_apart() -> None:

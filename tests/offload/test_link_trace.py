@@ -179,7 +179,7 @@ def test_the_samples_are_one_link_in_every_format(tmp_path: Path) -> None:
         ("a.txt", "0 1\n1 x\n", r"a\.txt:2: bandwidth \(Mbit/s\) is 'x'"),
         ("a.txt", "0 1\n1 1 1\n", r"a\.txt:2: 3 columns"),
         ("a.txt", "0 1 1\n", r"a\.txt:1: no trace format has 3 columns"),
-        ("a.txt", "", r"a\.txt:0: no trace format has 0 columns"),
+        ("a.txt", "", r"a\.txt: empty"),
         ("a.up", "5\n3\n", r"a\.up:2: 3 ms follows 5 ms"),
         ("a.up", "1.5\n", r"a\.up:1: millisecond is 1\.5"),
         ("a.up", "0\n0\n", r"a\.up: every line is 0 ms"),
@@ -240,6 +240,11 @@ def test_what_is_not_there(tmp_path: Path) -> None:
         load_trace(tmp_path / "none.csv")
     with pytest.raises(TraceError, match="no such folder"):
         load_traces(tmp_path / "none")
+    with pytest.raises(TraceError, match="a folder; name a trace file"):
+        load_trace(tmp_path, "csv")
+    (tmp_path / ".hidden").touch()
+    with pytest.raises(TraceError, match="a file; name the folder"):
+        load_traces(tmp_path / ".hidden")
     with pytest.raises(TraceError, match="holds no trace files"):
         load_traces(tmp_path)
     with pytest.raises(UnknownNameError, match="Did you mean 'mahimahi'"):
