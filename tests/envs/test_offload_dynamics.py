@@ -11,7 +11,9 @@ from envs.config import EnvConfig, WorkloadConfig
 from envs.dynamics import NEVER_SEEN_S, OffloadDynamics
 from envs.scenario import Scenario, draw_scenario
 from envs.workload import WorkloadTable
+from offload.cost_model import choice_costs, edge_budget_s
 from offload.energy_model import RADIO_NAMES, RADIOS
+from offload.oracle import maui_placement
 from offload.types import Objective, RadioPower
 
 
@@ -272,3 +274,28 @@ def test_the_scenario_is_not_touched_by_playing_it(
         return np.array([dynamics.step(ones).cost for _ in range(scenario.steps)])
 
     np.testing.assert_array_equal(play(), play())
+
+
+@pytest.mark.parametrize("objective", list(Objective))
+def test_a_step_is_what_the_models_say_of_its_contexts(
+    objective: Objective, workload_table: WorkloadTable, busy_config: EnvConfig
+) -> None:
+    """The core shares work between these; here each is asked anew, bit by bit the same."""
+    config = replace(busy_config, objective=objective, episode_tasks=24)
+    scenario = draw_scenario(np.random.default_rng(4), config, workload_table, 40)
+    dynamics, optimal = OffloadDynamics(scenario, config), OffloadDynamics(scenario, config)
+    rng = np.random.default_rng(5)
+    while not dynamics.done:
+        true, budget_s = dynamics.true_context(), edge_budget_s(dynamics.measured_context())
+        costs = choice_costs(true, objective, budget_s=budget_s)
+        best = maui_placement(optimal.true_context(), objective)
+        expected = maui_placement(true, objective)
+        placement = rng.integers(2, size=40)
+        result = dynamics.step(placement)
+        np.testing.assert_array_equal(result.optimum, expected)
+        cost = np.where(placement == 1, costs.edge_objective, costs.local_objective)
+        np.testing.assert_array_equal(result.cost, np.minimum(cost, config.cost_cap))
+        taken = optimal.step(None)
+        np.testing.assert_array_equal(
+            taken.cost, np.where(best == 1, taken.edge_cost, taken.local_cost)
+        )
