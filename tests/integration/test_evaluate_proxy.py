@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from netem.link import choose_backend
-from offload.errors import BackendError
+from offload.errors import BackendError, VoidRun
 from offload.link_profiles import get_profile
 from offload.types import TaskInstance
 from testbed import Testbed, TestbedConfig
@@ -25,7 +25,10 @@ pytestmark = pytest.mark.skipif(
 def test_a_pair_runs_on_both_sides_of_a_proxied_link() -> None:
     task = TaskInstance("sudoku", "small", 1)
     with Testbed(get_profile("congested"), TestbedConfig("proxy", slowdown=2.0)) as testbed:
-        testbed.warm_up(("sudoku",))
+        try:
+            testbed.warm_up(("sudoku",))
+        except VoidRun as error:
+            pytest.skip(f"this machine is too busy for a live run: {error}")
         measured = testbed.measure()
         local = testbed.execute(task, on_edge=False, budget_s=30.0)
         edge = testbed.execute(task, on_edge=True, budget_s=30.0)
@@ -57,6 +60,8 @@ def test_the_output_and_the_summary_say_what_a_proxy_leaves_out(tmp_path: Path) 
         timeout=100,
         check=False,
     )
+    if done.returncode == 3:
+        pytest.skip(f"this machine is too busy for a live run: {done.stderr}")
     assert done.returncode == 0, done.stderr
     assert "live over proxy" in done.stdout
     assert "note: backend proxy is for demonstrations" in done.stdout

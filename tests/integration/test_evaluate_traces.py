@@ -144,6 +144,8 @@ def test_a_live_run_replays_the_trace(tmp_path: Path) -> None:
         tmp_path, "--trace", str(SAMPLE), "--mode", "live", "--backend", "uml", "--tasks", "3",
         "--max-local", "1", "--policies", "maui-measured,always-local", "--json", str(file),
     )  # fmt: skip
+    if done.returncode == 3:
+        pytest.skip(f"this machine is too busy for a live run: {done.stderr}")
     assert done.returncode == 0, done.stderr
     summary = json.loads(file.read_text())
     assert (summary["profile"], summary["mode"], summary["backend"]) == ("sample", "live", "uml")
