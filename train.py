@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from envs.config import EnvConfig
 
 _INTERRUPTED = 130
+_COLLAPSED = """\
+train.py: WARNING: the policy has collapsed: it answers the same to all validation scenarios but for
+one decision in a thousand at most. It has learned nothing of links and tasks, unless in this world
+one side is always right. Train longer, with another --seed, or with other --params."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,14 @@ class TrainOptions:
     """Episodes side by side. Default: 1024 (dqn: 256)."""
     seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """Train so many seeds, from --seed on, side by side on the cores."""
+    params: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Hyper-parameters (and lanes) from this file, as --tune writes it."""
+    tune: bool = False
+    """Search for hyper-parameters, by validation cost; --steps is each trial's."""
+    trials: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """With --tune: trials in all. Default: 30."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Go on with this run (or folder of seeds) as if it had never stopped; --steps extends it."""
+    """Go on with this run, seeds or study as if it had never stopped; --steps (--trials) extends."""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0
     """Time between checkpoints: what a training that is killed loses at most."""
     out: Path = Path("runs")
@@ -65,23 +75,34 @@ def main(options: TrainOptions) -> int:
     """Train as asked; returns the exit code."""
     from agents.run_directory import make_folder
     from agents.seeds_summary import is_plan, planned
-    from agents.train_config import TrainConfig, resumed_config
+    from agents.train_config import resumed_config
+    from agents.tuning_plan import is_study
 
     for name, least in (("seeds", 1), ("checkpoint_every", 0)):
         value = getattr(options, name)
         if not value >= least:
             word = name.replace("_", "-")
             raise ConfigError(f"--{word} is {value}; it must be at least {least}")
+    if options.trials is not None and options.trials < 1:
+        raise ConfigError(f"--trials is {options.trials}; it must be at least 1")
     if options.resume is not None:
         _check_resumed(options)
+        if is_study(options.resume):
+            from agents.tuning_command import resume_study
+
+            ended = resume_study(options.resume, options.trials, options.steps)
+            return 0 if ended else _INTERRUPTED
         many = is_plan(options.resume)
         read = planned if many else resumed_config
         found = read(options.resume, options.steps)
         configs = found if isinstance(found, list) else [found]
     else:
-        config = TrainConfig(
-            options.algo, options.seed, options.steps, options.lanes, _world(options)
-        )
+        config = _config(options)
+        if options.tune:
+            from agents.tuning_command import tune
+
+            make_folder(options.out)
+            return 0 if tune(config, options.trials, options.out) else _INTERRUPTED
         configs = [replace(config, seed=options.seed + n) for n in range(options.seeds)]
         many = len(configs) > 1
         make_folder(options.out)
@@ -127,6 +148,8 @@ def _train(options: TrainOptions, config: TrainConfig) -> int:
         f"({result.steps / result.seconds:,.0f} steps/s); accuracy against maui-true on "
         f"validation scenarios: {result.accuracy:.1%}"
     )
+    if result.collapsed:
+        print(_COLLAPSED, file=sys.stderr)
     print(f"run: {result.folder}")
     if result.interrupted:
         print(f"go on: python train.py --resume {result.folder}")
@@ -188,6 +211,28 @@ def _train_seeds(options: TrainOptions, configs: list[TrainConfig]) -> int:
     return _INTERRUPTED if stop() else 1
 
 
+def _config(options: TrainOptions) -> TrainConfig:
+    """The settings of a new training.
+
+    Raises:
+        ConfigError: they contradict each other, or a file cannot be read.
+    """
+    from agents.hyper_params import read_params
+    from agents.train_config import TrainConfig
+
+    if options.tune and (options.params or options.lanes or options.seeds > 1):
+        raise ConfigError("--tune chooses --params and --lanes itself, and trains one seed a trial")
+    if options.trials is not None and not options.tune:
+        raise ConfigError("--trials is for a study: give --tune")
+    config = TrainConfig(options.algo, options.seed, options.steps, options.lanes, _world(options))
+    if options.params is None:
+        return config
+    file = read_params(options.params)
+    if file.algo != options.algo:
+        raise ConfigError(f"{options.params} is for {file.algo}: give --algo {file.algo}")
+    return replace(config, params=file.params, lanes=options.lanes or file.lanes)
+
+
 def _world(options: TrainOptions) -> EnvConfig:
     """The world to train in.
 
@@ -231,6 +276,7 @@ def _check_resumed(options: TrainOptions) -> None:
         "without",
         "seed",
         "lanes",
+        "params",
     ):
         if getattr(options, name) != getattr(TrainOptions(), name):
             word = name.replace("_", "-")

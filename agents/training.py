@@ -49,6 +49,7 @@ class TrainResult:
     steps: int
     seconds: float
     accuracy: float
+    collapsed: bool
     interrupted: bool
 
 
@@ -248,10 +249,11 @@ def train(
                 "steps_per_s": steps / seconds,
                 "seconds_to_95_percent_accuracy": watch.seconds_to(0.95),
                 "validation": {"accuracy": best.accuracy, "cost": best.cost, "step": best.step},
+                "collapsed": best.collapsed,
             },
         )
     env.close()
-    return TrainResult(folder, bundle, steps, seconds, best.accuracy, interrupted)
+    return TrainResult(folder, bundle, steps, seconds, best.accuracy, best.collapsed, interrupted)
 
 
 def _note_resumption(folder: Path, config: TrainConfig, steps: int, notes: list[str]) -> None:

@@ -18,6 +18,7 @@ from agents.bundle import BundlePolicy, PolicyBundle
 from agents.export import network_layers
 from agents.maui_policy import MauiPolicy
 from agents.rollout import Rollout, roll_out
+from agents.scores import COLLAPSE_SHARE
 from agents.thresholds import ThresholdPolicy
 from envs.batched import BatchedOffloadVecEnv
 from envs.scenario import draw_scenario
@@ -42,8 +43,14 @@ class _Best:
 
     cost: float
     accuracy: float
+    offloaded: float
     step: int
     weights: dict[str, NDArray[Any]]
+
+    @property
+    def collapsed(self) -> bool:
+        """They always answer the same."""
+        return max(self.offloaded, 1.0 - self.offloaded) > COLLAPSE_SHARE
 
 
 class TrainingWatch(BaseCallback):
@@ -152,7 +159,7 @@ class TrainingWatch(BaseCallback):
             weights = {
                 name: value.numpy().copy() for name, value in model.policy.state_dict().items()
             }
-            self._best = _Best(cost, accuracy, model.num_timesteps, weights)
+            self._best = _Best(cost, accuracy, row["offloaded"], model.num_timesteps, weights)
         if self._on_check is not None:
             self._on_check(row)
 
@@ -179,7 +186,12 @@ class TrainingWatch(BaseCallback):
             "next_check": self._next_check,
             "seconds": self.seconds,
             "sums": self._sums.tolist(),
-            "best": {"cost": best.cost, "accuracy": best.accuracy, "step": best.step},
+            "best": {
+                "cost": best.cost,
+                "accuracy": best.accuracy,
+                "offloaded": best.offloaded,
+                "step": best.step,
+            },
         }
         return facts, {f"best/{name}": value for name, value in best.weights.items()}
 
