@@ -62,7 +62,7 @@ class TrainOptions:
     trials: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
     """With --tune: trials in all. Default: 30."""
     resume: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Go on with this run, seeds or study as if it had never stopped; --steps (--trials) extends."""
+    """Go on with this run, seeds or study as if it had never stopped; --steps, --trials extend."""
     checkpoint_every: Annotated[float, tyro.conf.arg(metavar="SECONDS")] = 10.0
     """Time between checkpoints: what a training that is killed loses at most."""
     out: Path = Path("runs")

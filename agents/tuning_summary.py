@@ -150,7 +150,8 @@ def _plot(study: Study, summary: dict[str, Any], path: Path) -> None:
     right.barh(names, [importance[name] for name in names], color="#2166ac")
     right.set_xlabel("importance for the cost (PED-ANOVA), share")
     if not names:
-        right.text(0.5, 0.5, f"below {_ENOUGH} trials trained to the end", ha="center")
+        reason = f"none: fewer than {_ENOUGH} trials\nwere trained to the end"
+        right.text(0.5, 0.5, reason, ha="center", transform=right.transAxes)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{summary['algo']}: study of hyper-parameters")
