@@ -9,6 +9,7 @@ are timed when they are read.
 from __future__ import annotations
 
 import contextlib
+import math
 import select
 import socket
 import struct
@@ -150,6 +151,7 @@ def exchange(
     longest_s: float,
     change_after_s: float = 0.0,
     change: Callable[[], None] | None = None,
+    at_most_s: float = math.inf,
 ) -> Exchange:
     """Send a flow each way at the same time.
 
@@ -159,6 +161,7 @@ def exchange(
         down: from the edge to the device.
         longest_s: the longest a packet may be under way; waiting ends half a second of silence
             after that.
+        at_most_s: waiting ends so long after the last packet left, whatever is still missing.
         change_after_s: when to call ``change``, counted from the first packet.
         change: called once in the middle, to change the link under load.
     """
@@ -179,7 +182,7 @@ def exchange(
             for way in ways:
                 while way.due_s is not None and way.due_s <= time.monotonic() - begin:
                     way.send()
-        _drain(ways, longest_s)
+        _drain(ways, longest_s, time.monotonic() + at_most_s)
         return Exchange(ways[0].record, ways[1].record, changed_ns)
 
 
@@ -214,11 +217,11 @@ def _receive_until(ways: tuple[_Way, _Way], until: float) -> None:
             return
 
 
-def _drain(ways: tuple[_Way, _Way], longest_s: float) -> None:
-    """Take what is still under way."""
+def _drain(ways: tuple[_Way, _Way], longest_s: float, until: float) -> None:
+    """Take what is still under way, until then at the longest."""
     quiet_since = time.monotonic() + longest_s
     seen = -1
-    while time.monotonic() < quiet_since + _SILENCE_S:
+    while time.monotonic() < min(until, quiet_since + _SILENCE_S):
         missing = sum(way.flow.packets - len(way.record.numbers) for way in ways)
         if missing == 0:
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,12 +14,15 @@ from pathlib import Path
 import pytest
 
 from netem import Link, open_link
-from netem.backends import UmlBackend
+from netem.backends import TunBackend, UmlBackend
 from netem.layout import STATE_DIRECTORY
 from netem.namespaces import process_start
 from offload.link_profiles import get_profile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # Started in the background of a script; programs of the tests would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def slots_in_use() -> set[int]:
@@ -58,6 +62,12 @@ def leaves_nothing() -> Iterator[set[int]]:
     before = slots_in_use()
     yield before
     assert left_behind(before) == set()
+
+
+def need_tun() -> None:
+    found = TunBackend.probe()
+    if not found.runs:
+        pytest.skip(f"tun backend: {found.reason}")
 
 
 def need_uml() -> None:

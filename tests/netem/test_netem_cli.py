@@ -12,13 +12,15 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, need_uml, run_cli
+from conftest import REPOSITORY, need_tun, run_cli
 
 from netem.backends import BACKENDS
 from netem.commands.ending import quiet_when_nobody_reads
 from offload.link_profiles import PROFILES
 
 CONGESTION_CONTROL = Path("/proc/sys/net/ipv4/tcp_available_congestion_control")
+TUN = ("--backend", "tun")
+"""It starts in a fraction of a guest's boot; these tests are of the command line."""
 REPORTS = """
 import socket, sys
 def report(connection):
@@ -144,20 +146,18 @@ def test_respond_and_probe_meet_and_sigterm_ends_it() -> None:
     assert run_cli("probe", "127.0.0.1", "--port", port).returncode == 1
 
 
-@pytest.mark.uml
 def test_up_passes_the_address_and_the_exit_code(leaves_nothing: set[int]) -> None:
-    need_uml()
-    done = run_cli("up", "lte", "--", "sh", "-c", "echo $OFFLOAD_EDGE_ADDRESS; exit 7")
+    need_tun()
+    done = run_cli("up", "lte", *TUN, "--", "sh", "-c", "echo $OFFLOAD_EDGE_ADDRESS; exit 7")
     assert done.returncode == 7
     assert done.stdout.startswith("198.18.")
 
 
-@pytest.mark.uml
 def test_up_starts_an_edge_command_and_ends_it(leaves_nothing: set[int]) -> None:
-    need_uml()
+    need_tun()
     python = sys.executable
     done = run_cli(
-        *("up", "wifi", "--edge-command", f"{python} -m netem respond --bind 0.0.0.0", "--"),
+        *("up", "wifi", *TUN, "--edge-command", f"{python} -m netem respond --bind 0.0.0.0", "--"),
         *("sh", "-c", f"sleep 1.5; {python} -m netem probe $OFFLOAD_EDGE_ADDRESS"),
     )
     assert done.returncode == 0, done.stderr
@@ -165,15 +165,14 @@ def test_up_starts_an_edge_command_and_ends_it(leaves_nothing: set[int]) -> None
     assert state["uplink_bps"] == pytest.approx(30e6, rel=0.08)
 
 
-@pytest.mark.uml
 def test_up_sets_the_congestion_control_of_any_program(
     leaves_nothing: set[int], tmp_path: Path
 ) -> None:
-    need_uml()
+    need_tun()
     program = tmp_path / "reports.py"
     program.write_text(REPORTS)
     done = run_cli(
-        *("up", "wifi", "--congestion-control", "reno", "--edge-port", "9000"),
+        *("up", "wifi", *TUN, "--congestion-control", "reno", "--edge-port", "9000"),
         *("--edge-command", f"{sys.executable} {program} edge {{edge}}", "--"),
         *(sys.executable, str(program), "device", "{edge}"),
     )
@@ -183,13 +182,12 @@ def test_up_sets_the_congestion_control_of_any_program(
     assert "TCP uses reno\n" in done.stderr
 
 
-@pytest.mark.uml
 def test_up_counts_what_crossed(leaves_nothing: set[int], tmp_path: Path) -> None:
-    need_uml()
+    need_tun()
     (tmp_path / "sends.py").write_text(SENDS)
     (tmp_path / "receives.py").write_text(RECEIVES)
     done = run_cli(
-        *("up", "lan", "--edge-port", "9001", "--edge-command"),
+        *("up", "lan", *TUN, "--edge-port", "9001", "--edge-command"),
         *(f"{sys.executable} {tmp_path}/receives.py {{edge}} {{port}}", "--"),
         *(sys.executable, f"{tmp_path}/sends.py", "{edge}", "{port}"),
     )
@@ -199,7 +197,6 @@ def test_up_counts_what_crossed(leaves_nothing: set[int], tmp_path: Path) -> Non
     assert counted in done.stderr
 
 
-@pytest.mark.uml
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -213,27 +210,25 @@ def test_up_counts_what_crossed(leaves_nothing: set[int], tmp_path: Path) -> Non
 def test_up_refuses_what_cannot_be(
     leaves_nothing: set[int], words: tuple[str, ...], said: str
 ) -> None:
-    need_uml()
-    done = run_cli("up", "wifi", "--backend", "uml", *words, "--", "true")
+    need_tun()
+    done = run_cli("up", "wifi", *TUN, *words, "--", "true")
     assert done.returncode == 2
     assert said in done.stderr.splitlines()[-1]
     assert done.stderr.splitlines()[-1].startswith("error: ")
 
 
-@pytest.mark.uml
 def test_up_of_an_unknown_program(leaves_nothing: set[int]) -> None:
-    need_uml()
-    done = run_cli("up", "wifi", "--", "no-such-program")
+    need_tun()
+    done = run_cli("up", "wifi", *TUN, "--", "no-such-program")
     assert done.returncode == 2
     assert "no program 'no-such-program'" in done.stderr
 
 
-@pytest.mark.uml
 @pytest.mark.chaos
 def test_up_that_is_terminated_leaves_nothing(leaves_nothing: set[int]) -> None:
-    need_uml()
+    need_tun()
     process = subprocess.Popen(
-        [sys.executable, "-m", "netem", "up", "wifi", "--", "sh", "-c", "echo on; sleep 60"],
+        [sys.executable, "-m", "netem", "up", "wifi", *TUN, "--", "sh", "-c", "echo on; sleep 60"],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -248,11 +243,12 @@ def test_up_that_is_terminated_leaves_nothing(leaves_nothing: set[int]) -> None:
     process.stdout.close()
 
 
-@pytest.mark.uml
 def test_measure_writes_the_file(leaves_nothing: set[int], tmp_path: Path) -> None:
-    need_uml()
+    need_tun()
     file = tmp_path / "deep" / "measured.json"
-    done = run_cli("measure", "wifi", "--seconds", "1", "--json", str(file))
+    done = run_cli("measure", "wifi", *TUN, "--seconds", "1", "--json", str(file))
+    if done.returncode == 3:
+        pytest.skip(f"this machine is too busy to measure: {done.stderr}")
     assert done.returncode == 0, done.stderr
     record = json.loads(file.read_text())
     (row,) = record["profiles"]
@@ -260,4 +256,4 @@ def test_measure_writes_the_file(leaves_nothing: set[int], tmp_path: Path) -> No
     assert row["rtt_set_s"] == pytest.approx(0.006)
     assert row["rtt_s"] == pytest.approx(0.006, abs=0.002)
     assert row["uplink_goodput_bps"] == pytest.approx(28e6, rel=0.1)
-    assert record["command"] == "python -m netem measure wifi --backend auto --seconds 1"
+    assert record["command"] == "python -m netem measure wifi --backend tun --seconds 1"

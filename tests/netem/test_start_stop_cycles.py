@@ -13,9 +13,9 @@ from netem.conformance.cycles import run_cycles
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 
-def test_twenty_proxies_leave_nothing() -> None:
-    cycles = run_cycles("proxy", 20)
-    assert [cycle.left for cycle in cycles] == [()] * 20
+def test_proxies_leave_nothing() -> None:
+    cycles = run_cycles("proxy", 6)
+    assert [cycle.left for cycle in cycles] == [()] * 6
     assert {cycle.seen for cycle in cycles} == {3}  # the proxy and a program at each end
 
 

@@ -10,10 +10,9 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, left_behind, owner_of, slots_in_use
+from conftest import REPOSITORY, left_behind, need_tun, owner_of, slots_in_use
 
 from netem import open_link
-from netem.backends import TunBackend
 from netem.namespaces import process_start
 from offload.errors import BackendError
 from offload.link_profiles import get_profile
@@ -33,9 +32,7 @@ time.sleep(60)
 
 @pytest.fixture(autouse=True)
 def _runs_here(leaves_nothing: set[int]) -> None:
-    found = TunBackend.probe()
-    if not found.runs:
-        pytest.skip(f"tun backend: {found.reason}")
+    need_tun()
 
 
 def start_owner(then: str = "") -> tuple[subprocess.Popen[str], int, int]:

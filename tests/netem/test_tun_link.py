@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import left_behind, slots_in_use
+from conftest import left_behind, need_tun, slots_in_use
 
 from netem import Endpoint, Link, open_link
 from netem.backends import Capability, TcBackend, TunBackend, tun
@@ -36,12 +36,6 @@ def one(rate_bps: float | None = None, delay_s: float = 0.0, **more: float) -> D
 
 def profile(uplink: DirectionProfile, downlink: DirectionProfile) -> LinkProfile:
     return LinkProfile("test", uplink, downlink, "wifi", "test")
-
-
-def need_tun() -> None:
-    found = TunBackend.probe()
-    if not found.runs:
-        pytest.skip(f"tun backend: {found.reason}")
 
 
 @pytest.fixture(scope="module")

@@ -213,6 +213,8 @@ def test_live_evaluation_as_an_ordinary_user(tmp_path: Path) -> None:
         f"{tmp_path}/sum.json",
     ]
     done = user.run(user.python(), "evaluate.py", *words, *few, *places, timeout_s=120.0)
+    if done.returncode == 3:
+        pytest.skip(f"this machine is too busy for a live run: {done.stderr}")
     assert done.returncode == 0, done.stderr
     summary = json.loads((tmp_path / "sum.json").read_text())
     assert (summary["mode"], summary["backend"]) == ("live", backend)
