@@ -12,7 +12,7 @@ from netem import unprivileged
 from netem.commands.conform import Conform
 from netem.commands.cycle import Cycle
 from netem.commands.doctor import Doctor
-from netem.commands.ending import quiet_when_nobody_reads, unwind_on_sigterm
+from netem.commands.ending import quiet_when_nobody_reads, unwind_on_signals
 from netem.commands.measure import Measure
 from netem.commands.play import Play
 from netem.commands.probe import Probe
@@ -60,7 +60,7 @@ def _run(argv: Sequence[str] | None) -> int:
     if arguments[:1] and arguments[0] in WITH_A_COMMAND and "--" in arguments:
         cut = arguments.index("--")
         arguments, behind = arguments[:cut], arguments[cut + 1 :]
-    unwind_on_sigterm()
+    unwind_on_signals()
     command = tyro.cli(
         Command,
         args=arguments,

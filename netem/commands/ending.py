@@ -1,4 +1,4 @@
-"""How a command ends on SIGTERM, and when nobody reads its output any more."""
+"""How a command ends on a signal, and when nobody reads its output any more."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ OUTPUT_CLOSED = 141
 
 
 class Terminated(SystemExit):
-    """SIGTERM, raised in the main thread so that everything open is closed on the way out."""
+    """A signal, raised in the main thread so that everything open is closed on the way out."""
 
 
-def unwind_on_sigterm() -> None:
-    """From here on SIGTERM raises :class:`Terminated` with exit code 143."""
+def unwind_on_signals() -> None:
+    """From here on SIGTERM, and SIGHUP of a closed terminal, raise :class:`Terminated`.
+
+    With exit codes 143 and 129. A SIGHUP that is ignored, as under nohup, stays so.
+    """
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, _terminate)
 
 
 def _terminate(signal_number: int, frame: object) -> None:

@@ -225,7 +225,10 @@ def test_up_of_an_unknown_program(leaves_nothing: set[int]) -> None:
 
 
 @pytest.mark.chaos
-def test_up_that_is_terminated_leaves_nothing(leaves_nothing: set[int]) -> None:
+@pytest.mark.parametrize(("ending", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_up_that_is_told_to_end_leaves_nothing(
+    leaves_nothing: set[int], ending: signal.Signals, code: int
+) -> None:
     need_tun()
     process = subprocess.Popen(
         [sys.executable, "-m", "netem", "up", "wifi", *TUN, "--", "sh", "-c", "echo on; sleep 60"],
@@ -237,8 +240,8 @@ def test_up_that_is_terminated_leaves_nothing(leaves_nothing: set[int]) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "on\n"
     begin = time.monotonic()
-    process.terminate()
-    assert process.wait(timeout=15) == 143
+    process.send_signal(ending)
+    assert process.wait(timeout=15) == code
     assert time.monotonic() - begin < 5
     process.stdout.close()
 
