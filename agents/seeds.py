@@ -13,8 +13,8 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -27,7 +27,6 @@ from offload.errors import OffloadError
 
 _LOOK_S = 0.2
 """How often a wish to stop is looked for."""
-ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +81,7 @@ def train_seeds(
     try:
         while running or (waiting and not stop()):
             while waiting and len(running) < cores and not stop():
-                with _one_thread_each():
-                    child = _Child(waiting.popleft(), folder, tensorboard, checkpoint_every_s)
+                child = _Child(waiting.popleft(), folder, tensorboard, checkpoint_every_s)
                 running[child.pipe] = child
             if stop() and not told:
                 told = True
@@ -157,21 +155,6 @@ class _Child:
         """End it at once."""
         self._process.kill()
         self._process.join()
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """What is started within computes with one thread; the cores are for the other seeds."""
-    before = {name: os.environ.get(name) for name in ONE_THREAD}
-    os.environ.update(dict.fromkeys(ONE_THREAD, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
 
 
 def _train_one(

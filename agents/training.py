@@ -214,9 +214,8 @@ def train(
             watch.close_bar()
         seconds = watch.seconds
         watch.check(model)
-        if not interrupted:
-            # After the check, so that a run that is extended has this one among its best.
-            writer.write_last(model.num_timesteps, take_state(config, model, env, watch))
+        # After the check, so that a run that is extended has this one among its best.
+        last = None if interrupted else take_state(config, model, env, watch)
         steps = model.num_timesteps
         best = watch.best
         watch.load_best(model)
@@ -252,6 +251,9 @@ def train(
                 "collapsed": best.collapsed,
             },
         )
+        if last is not None:
+            # At the very end: ended before it, the run goes on from an earlier one and ends anew.
+            writer.write_last(steps, last)
     env.close()
     return TrainResult(folder, bundle, steps, seconds, best.accuracy, best.collapsed, interrupted)
 

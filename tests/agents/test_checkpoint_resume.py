@@ -9,35 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from trained_runs import assert_same_bits
 
-from agents.checkpoint import CheckpointError, newest_checkpoint, stored_checkpoints
+from agents.checkpoint import CheckpointError, stored_checkpoints
 from agents.run_directory import held
 from agents.train_config import TrainConfig, resumed_config
 from agents.training import TrainResult, train
 from envs.config import EnvConfig
 from offload.errors import ConfigError
-
-
-def state(run: Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """All of a run's last checkpoint but the clock: weights, optimiser, buffers, generators."""
-    checkpoint, notes = newest_checkpoint(run)
-    assert notes == []
-    facts = json.loads(json.dumps(checkpoint.facts))
-    del facts["watch"]["seconds"]
-    for row in facts["watch"]["curve"]:
-        del row["seconds"]
-    arrays = {name: value.tobytes() for name, value in checkpoint.arrays.items()}
-    return facts, arrays
-
-
-def assert_same_bits(one: Path, other: Path) -> None:
-    facts, arrays = state(one)
-    facts_again, arrays_again = state(other)
-    assert facts == facts_again
-    assert [name for name in arrays if arrays[name] != arrays_again.get(name)] == []
-    assert arrays.keys() == arrays_again.keys()
-    for name in ("weights.npz", "policy.json"):
-        assert (one / "bundle" / name).read_bytes() == (other / "bundle" / name).read_bytes()
 
 
 @pytest.fixture
