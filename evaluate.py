@@ -62,8 +62,9 @@ class EvaluateOptions:
     """Comma-separated names, or all."""
     objective: Literal["latency", "energy", "mixed"] = "mixed"
     """What a decision is to minimise."""
-    run: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """Run folder of train.py. Default: the newest of each algorithm, else the pretrained ones."""
+    run: Annotated[tuple[Path, ...], tyro.conf.UseAppendAction, tyro.conf.arg(metavar="RUN")] = ()
+    """Run folder of train.py, or its folder of seeds; several runs of an algorithm are scored as
+    its seeds. Default: the newest of each algorithm, else the pretrained ones."""
     runs: Path = Path("runs")
     """Where to look for the newest run."""
     congestion_control: Literal["cubic", "bbr"] = "cubic"
@@ -105,7 +106,7 @@ def main(options: EvaluateOptions) -> int:
     policies = collect(
         parse_names(options.policies),
         Objective(options.objective),
-        run=options.run,
+        given=options.run,
         runs=options.runs,
         seed=options.seed,
     )
@@ -124,7 +125,7 @@ def main(options: EvaluateOptions) -> int:
 def _live_profile(links: ChosenLinks) -> LinkProfile | None:
     """What a live run's link is told to be, a trace's first row for one; None: not one link."""
     if links.traces:
-        from netem.player import first_profile
+        from netem.trace_rows import first_profile
 
         return first_profile(links.traces[0]) if len(links.traces) == 1 else None
     return get_profile(links.profiles[0]) if len(links.profiles) == 1 else None
@@ -150,7 +151,13 @@ def _simulated(
     names = link_names(config)
     table = load_profile_table()
     evaluation, scenario, rows = simulate(
-        chosen.policies, config, table, options.decisions, options.seed, options.hindsight
+        chosen.policies,
+        config,
+        table,
+        options.decisions,
+        options.seed,
+        options.hindsight,
+        chosen.seeds,
     )
     steps, lanes = scenario.steps, scenario.lanes
     link = scenario.links.measured
@@ -199,7 +206,7 @@ def _live_once(
     from envs.config import EnvConfig
     from envs.streams import Purpose, stream
     from netem.baseline import void_reason
-    from netem.player import departures
+    from netem.trace_rows import departures
     from offload.energy_model import get_radio
     from offload.tasks import unavailable
     from offload.tasks.profile_table import load_profile_table
@@ -275,6 +282,7 @@ def _live_once(
         config=config,
         rng=rng,
         seed=options.seed,
+        seeds=chosen.seeds,
     )
     details = {
         "backend_reason": reason,

@@ -13,7 +13,8 @@ import numpy as np
 from netem import fidelity_traffic as traffic
 from netem.fidelity_traffic import BIN_S
 from netem.link import open_link
-from netem.player import MIN_RATE_BPS, Replayed, first_profile
+from netem.player import Replayed
+from netem.trace_rows import MIN_RATE_BPS, first_profile
 from offload.link_trace import LinkTrace
 from offload.types import FloatArray
 

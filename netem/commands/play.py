@@ -41,7 +41,8 @@ class Play(LinkOptions):
 
     def run(self, command: Sequence[str]) -> int:
         """Open the link, replay the trace while the command runs, close the link."""
-        from netem.player import TracePlayer, departures, first_profile
+        from netem.player import TracePlayer
+        from netem.trace_rows import departures, first_profile
         from offload.errors import ConfigError
         from offload.link_trace import load_trace
 

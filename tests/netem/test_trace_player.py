@@ -13,7 +13,8 @@ from conftest import need_uml, run_cli
 
 from netem import Link, open_link
 from netem.fidelity import Compared, agreement, means, replay, summary
-from netem.player import MIN_RATE_BPS, Replayed, TracePlayer, TraceRows, departures, first_profile
+from netem.player import Replayed, TracePlayer
+from netem.trace_rows import MIN_RATE_BPS, TraceRows, departures, first_profile
 from offload.errors import BackendError
 from offload.link_profiles import get_profile
 from offload.link_trace import LinkTrace
