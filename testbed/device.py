@@ -201,7 +201,10 @@ def main(options: DeviceOptions) -> None:
         closing(_prober(options, tracker)) as prober,
     ):
         ready = Ready(local.limit.method, local.limit.reason)
-        serve(Device(options, local, edge, prober), ready, sys.stdin.buffer, sys.stdout.buffer)
+        try:
+            serve(Device(options, local, edge, prober), ready, sys.stdin.buffer, sys.stdout.buffer)
+        finally:  # the owner ends our orders and sends SIGTERM at once: let the closing be whole
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 if __name__ == "__main__":
