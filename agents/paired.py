@@ -9,7 +9,7 @@ measured seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -129,6 +129,7 @@ def score_pairs(
     config: EnvConfig,
     rng: Generator,
     seed: int,
+    seeds: Mapping[str, Sequence[str]] | None = None,
 ) -> Evaluation:
     """Score every policy on the same measured instances; the bootstrap resamples instances.
 
@@ -137,6 +138,7 @@ def score_pairs(
         config: objective, cap and congestion control.
         rng: draws the pauses between tasks.
         seed: of the bootstrap.
+        seeds: names of policies that are seeds of one algorithm, by its name.
     """
     scenario = scenario_of(runs, radio, config.congestion_control, rng)
     rollouts = {}
@@ -145,7 +147,8 @@ def score_pairs(
         rollouts[policy.name] = Rollout(
             **{f.name: getattr(played, f.name).T for f in fields(Rollout)}
         )
-    return score_all(rollouts, np.zeros(len(runs), dtype=np.int64), seed)
+    strata = np.zeros(len(runs), dtype=np.int64)
+    return score_all(rollouts, strata, seed, seeds=seeds)
 
 
 def pair_facts(pairs: Sequence[PairedRun]) -> dict[str, Any]:

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from agents.bundle import BundlePolicy, PolicyBundle, load_bundle
 from agents.fixed import FixedPolicy, RandomPolicy
+from agents.found_bundles import PRETRAINED, described, given_bundles, newest_bundles
 from agents.maui_policy import MauiPolicy
 from agents.rivals.shipped import RIVAL_NAMES, load_rival
-from agents.run_directory import BUNDLE_NAME, newest_run
 from agents.thresholds import THRESHOLD_NAMES, threshold_from_dict
-from offload.errors import BundleError, ConfigError, UnknownNameError
+from offload.errors import ConfigError, UnknownNameError
 from offload.interfaces import Policy
-from offload.link_profiles import PROFILES
 from offload.types import Objective, Placement
 
 LEARNED_NAMES = ("ppo", "dqn", "a2c")
@@ -33,7 +30,6 @@ POLICY_NAMES = (
     "maui-true",
 )
 """What ``all`` means."""
-PRETRAINED = Path(__file__).parent / "pretrained"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +39,14 @@ class PolicySet:
     Attributes:
         policies: in the order of the table; maui-true is always among them.
         sources: where each learned policy comes from, by name.
-        notes: a line for each policy that was left out, with the reason.
+        notes: a line for each policy or run that was left out, with the reason.
+        seeds: of an algorithm with several runs, the names of their policies, by its own name.
     """
 
     policies: tuple[Policy, ...]
     sources: dict[str, str]
     notes: tuple[str, ...]
+    seeds: dict[str, tuple[str, ...]]
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -69,36 +67,39 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def collect(
-    names: Sequence[str], objective: Objective, *, run: Path | None, runs: Path, seed: int
+    names: Sequence[str], objective: Objective, *, given: Sequence[Path], runs: Path, seed: int
 ) -> PolicySet:
     """Make the policies of those names.
 
-    A learned policy comes from ``run`` if that holds its algorithm, else from the newest run under
-    ``runs`` of its algorithm and objective, else from the bundle that ships. The thresholds were
-    tuned with the first of these, on its training data.
+    A learned policy comes from the ``given`` runs that hold its algorithm, else from the newest
+    run under ``runs`` of its algorithm and objective, else from the bundle that ships. The
+    thresholds were tuned with the first of these, on its training data.
 
     Raises:
-        BundleError: ``run`` holds no usable bundle, or one for another objective.
+        BundleError: a given run holds no usable bundle, or one for another objective.
     """
-    found: dict[str, _Found] = {}
-    if run is not None:
-        given = _given_bundle(run, objective)
-        found[given.bundle.algorithm] = given
-        names = list(dict.fromkeys([*names, given.bundle.algorithm]))
+    found = given_bundles(given, objective, LEARNED_NAMES)
+    names = list(dict.fromkeys([*names, *found]))
+    notes: list[str] = []
     for name in LEARNED_NAMES:
-        newest = None if name in found else _newest_bundle(name, objective, runs)
+        newest = None if name in found else newest_bundles(name, objective, runs, notes)
         if newest is not None:
             found[name] = newest
     rules = {
-        rule["name"]: rule for each in reversed(found.values()) for rule in each.bundle.thresholds
+        rule["name"]: rule
+        for each in reversed(found.values())
+        for rule in each.bundles[0].thresholds
     }
 
     policies: list[Policy] = []
     sources = {name: each.source for name, each in found.items() if name in names}
-    notes = []
+    seeds: dict[str, tuple[str, ...]] = {}
     for name in names:
         if name in found:
-            policies.append(BundlePolicy(found[name].bundle))
+            own = found[name].policies
+            policies += own
+            if len(own) > 1:
+                seeds[name] = tuple(policy.name for policy in own)
         elif name in rules:
             policies.append(threshold_from_dict(rules[name]))
         elif name in PLAIN_NAMES:
@@ -106,7 +107,7 @@ def collect(
         elif name in RIVAL_NAMES:
             rival, said = load_rival(name, objective, PRETRAINED / f"{name}-{objective}")
             policies.append(rival)
-            sources[name] = _source("the one that ships", said, f"{said.get('steps')} decisions")
+            sources[name] = described("the one that ships", said, f"{said.get('steps')} decisions")
         else:
             algorithm = name if name in LEARNED_NAMES else "ppo"
             notes.append(
@@ -115,58 +116,7 @@ def collect(
             )
     if "maui-true" not in names:
         policies.append(MauiPolicy(objective, sees_truth=True))
-    return PolicySet(tuple(policies), sources, tuple(notes))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A bundle and where it was found."""
-
-    bundle: PolicyBundle
-    place: str
-
-    @property
-    def source(self) -> str:
-        """Where it was found, and what it says of its training."""
-        said = self.bundle.provenance
-        return _source(self.place, said, f"weights of step {said.get('steps')}")
-
-
-def _source(place: str, said: dict[str, Any], amount: str) -> str:
-    """A place with what its provenance says of its training: a short run is no surprise then."""
-    world = said.get("env")
-    profiles = world.get("profiles") if isinstance(world, dict) else None
-    traces = world.get("traces") if isinstance(world, dict) else None
-    if not isinstance(profiles, list):
-        return place
-    on = "all profiles" if set(profiles) >= set(PROFILES) else ", ".join(map(str, profiles))
-    if isinstance(traces, list) and traces:
-        on = f"{len(traces)} measured links"
-    return f"{place} (trained on {on}, {amount})"
-
-
-def _given_bundle(run: Path, objective: Objective) -> _Found:
-    bundle = load_bundle(run / BUNDLE_NAME if (run / BUNDLE_NAME).is_dir() else run)
-    if bundle.objective is not objective:
-        raise BundleError(
-            f"{run} was trained for the objective {bundle.objective}, not {objective}; "
-            f"use --objective {bundle.objective}, or: python train.py --objective {objective}"
-        )
-    if bundle.algorithm not in LEARNED_NAMES:  # it must not pass for the oracle
-        raise BundleError(
-            f"{run} names the algorithm {bundle.algorithm!r}; known: {', '.join(LEARNED_NAMES)}"
-        )
-    return _Found(bundle, str(run))
-
-
-def _newest_bundle(name: str, objective: Objective, runs: Path) -> _Found | None:
-    newest = newest_run(runs, name, objective)
-    if newest is not None:
-        return _Found(load_bundle(newest / BUNDLE_NAME), str(newest))
-    shipped = PRETRAINED / f"{name}-{objective}"
-    if shipped.is_dir():
-        return _Found(load_bundle(shipped), "the pretrained bundle")
-    return None
+    return PolicySet(tuple(policies), sources, tuple(dict.fromkeys(notes)), seeds)
 
 
 def _plain_policy(name: str, objective: Objective, seed: int) -> Policy:

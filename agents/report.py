@@ -62,6 +62,10 @@ def summary(evaluation: Evaluation, setting: Setting) -> dict[str, Any]:
             for name, score in evaluation.scores.items()
         },
         "hindsight": None if evaluation.optimum is None else evaluation.optimum.as_dict(),
+        "seeds": {
+            name: {part: score.as_dict() for part, score in scores.items()}
+            for name, scores in evaluation.seeds.items()
+        },
         "links": {
             link: {name: score.as_dict() for name, score in scores.items()}
             for link, scores in evaluation.links.items()
@@ -121,6 +125,16 @@ def print_table(evaluation: Evaluation, setting: Setting, console: Console) -> N
     console.print(table)
     if evaluation.optimum is not None:
         _print_comparison(evaluation, evaluation.optimum, console)
+    for name, scores in evaluation.seeds.items():
+        each = ", ".join(
+            f"{_percent(score.accuracy).split()[0]} % at {score.cost.value:.4f}"
+            for score in scores.values()
+        )
+        console.print(
+            f"{name}: mean of {len(scores)} seeds, which its intervals resample too; accuracy and "
+            f"cost of each: {each}",
+            highlight=False,
+        )
     for name, source in setting.sources.items():
         console.print(f"{name}: {source}", highlight=False)
     for note in setting.notes:

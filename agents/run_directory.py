@@ -150,14 +150,39 @@ def _commit() -> str | None:
         return None
 
 
-def newest_run(root: Path, algorithm: str, objective: str) -> Path | None:
-    """The newest run under ``root`` of that algorithm and objective that has a bundle."""
+def bundle_folders(run: Path) -> list[Path]:
+    """The bundles of a run, or of a folder of seeds in the order of the seeds; none: empty."""
+    folders = [run / BUNDLE_NAME, *(seed / BUNDLE_NAME for seed in _seed_runs(run))]
+    return [folder for folder in folders if (folder / "policy.json").is_file()]
+
+
+def _seed_runs(folder: Path) -> list[Path]:
+    numbered = {
+        int(path.name.removeprefix("seed")): path
+        for path in folder.glob("seed*")
+        if path.name.removeprefix("seed").isdecimal()
+    }
+    return [numbered[seed] for seed in sorted(numbered)]
+
+
+def runs_with_bundles(
+    root: Path, algorithm: str, objective: str, notes: list[str]
+) -> Iterator[Path]:
+    """The runs (and folders of seeds) of that algorithm and objective, the newest first.
+
+    Args:
+        notes: gets a line for each run that is passed over because it cannot be read.
+    """
     if not root.is_dir():
-        return None
+        return
     for path in sorted(root.iterdir(), reverse=True):
-        if not (path / BUNDLE_NAME / "policy.json").is_file():
+        folders = bundle_folders(path)
+        if not folders:
             continue
-        description = read_json(path / BUNDLE_NAME / "policy.json")
+        try:
+            description = read_json(folders[0] / "policy.json")
+        except ConfigError as error:
+            notes.append(f"{path} is passed over: {error}")
+            continue
         if (description.get("algorithm"), description.get("objective")) == (algorithm, objective):
-            return path
-    return None
+            yield path

@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from agents.run_directory import make_folder, new_run_folder, newest_run, read_json, write_json
+from agents.run_directory import (
+    MAX_JSON_BYTES,
+    make_folder,
+    new_run_folder,
+    read_json,
+    runs_with_bundles,
+    write_json,
+)
 from offload.errors import ConfigError
 
 
@@ -19,17 +26,28 @@ def _run(root: Path, name: str, algorithm: str, objective: str) -> Path:
 
 
 def test_the_newest_run_of_algorithm_and_objective(tmp_path: Path) -> None:
-    _run(tmp_path, "20260101-120000-ppo-mixed-seed0", "ppo", "mixed")
+    oldest = _run(tmp_path, "20260101-120000-ppo-mixed-seed0", "ppo", "mixed")
     newest = _run(tmp_path, "20260102-090000-ppo-mixed-seed0", "ppo", "mixed")
     dqn = _run(tmp_path, "20260103-090000-dqn-mixed-seed0", "dqn", "mixed")
     energy = _run(tmp_path, "20260104-090000-ppo-energy-seed1", "ppo", "energy")
     (tmp_path / "20260105-090000-ppo-mixed-seed9").mkdir()  # still training
     (tmp_path / "notes.txt").write_text("not a run")
-    assert newest_run(tmp_path, "ppo", "mixed") == newest
-    assert newest_run(tmp_path, "dqn", "mixed") == dqn
-    assert newest_run(tmp_path, "ppo", "energy") == energy
-    assert newest_run(tmp_path, "dqn", "energy") is None
-    assert newest_run(tmp_path / "none", "ppo", "mixed") is None
+
+    def found(algorithm: str, objective: str, root: Path = tmp_path) -> list[Path]:
+        return list(runs_with_bundles(root, algorithm, objective, notes))
+
+    notes: list[str] = []
+    assert found("ppo", "mixed") == [newest, oldest]
+    assert found("dqn", "mixed") == [dqn]
+    assert found("ppo", "energy") == [energy]
+    assert found("dqn", "energy") == []
+    assert found("ppo", "mixed", tmp_path / "none") == []
+    assert notes == []
+    (dqn / "bundle" / "policy.json").write_text("[" + " " * MAX_JSON_BYTES + "]")
+    assert found("ppo", "mixed") == [newest, oldest]
+    (note,) = notes
+    assert note.startswith(f"{dqn} is passed over: ")
+    assert "holds more than 4,194,304 bytes" in note
 
 
 def test_two_runs_of_one_second_get_two_folders(tmp_path: Path) -> None:
