@@ -151,21 +151,25 @@ def clear_dead_links() -> list[int]:
     cleared = []
     for directory in sorted(STATE_DIRECTORY.glob("link-*")):
         number = directory.name.removeprefix("link-")
-        if number.isdigit() and not _owner_lives(directory):
+        if number.isdigit() and living_owner(directory) is None:
             release(layout_of(int(number)))
             cleared.append(int(number))
     return cleared
 
 
-def _owner_lives(directory: Path) -> bool:
-    """Whether the process that claimed a slot still runs; a pid alone may have been reused."""
+def living_owner(directory: Path) -> int | None:
+    """Pid of the process that claimed a slot, if it still runs; a pid alone may have been reused.
+
+    None also where the file is not there or not whole: to who holds the lock, its owner died
+    between making the directory and writing the file.
+    """
     try:
         owner = json.loads((directory / _OWNER_FILE).read_text())
         pid, claimed_start = int(owner["pid"]), owner["start"]
     except (OSError, ValueError, KeyError, TypeError):
-        return False  # died between making the directory and writing the file: we hold the lock
+        return None
     start = process_start(pid)
-    return start is not None and start[1] == claimed_start
+    return pid if start is not None and start[1] == claimed_start else None
 
 
 @contextlib.contextmanager

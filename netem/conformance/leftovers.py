@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import signal
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netem.conformance.check import Check
-from netem.layout import STATE_DIRECTORY
+from netem.layout import STATE_DIRECTORY, living_owner
 from netem.link import open_link
 from netem.namespaces import NAMED_NAMESPACES, process_start, processes_in
 from offload.errors import BackendError
@@ -54,11 +53,7 @@ class Traces:
 
 def traces_of(owner: int) -> Traces:
     """Look at what a living process has opened and started."""
-    states = {
-        path.parent
-        for path in STATE_DIRECTORY.glob("link-*/owner.json")
-        if json.loads(path.read_text())["pid"] == owner
-    }
+    states = {path for path in STATE_DIRECTORY.glob("link-*") if living_owner(path) == owner}
     slots = {state.name.removeprefix("link-") for state in states}
     namespaces = {path for slot in slots for path in NAMED_NAMESPACES.glob(f"offload{slot}-*")}
     pids = _descendants(owner) | {pid for path in namespaces for pid in processes_in(path)}

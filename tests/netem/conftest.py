@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -15,8 +14,7 @@ import pytest
 
 from netem import Link, open_link
 from netem.backends import TunBackend, UmlBackend
-from netem.layout import STATE_DIRECTORY
-from netem.namespaces import process_start
+from netem.layout import STATE_DIRECTORY, living_owner
 from offload.link_profiles import get_profile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -42,12 +40,7 @@ def slots_in_use() -> set[int]:
 
 def owner_of(slot: int) -> int | None:
     """Pid of the live process that owns a link, else None."""
-    try:
-        owner = json.loads((STATE_DIRECTORY / f"link-{slot}" / "owner.json").read_text())
-    except (OSError, ValueError):
-        return None
-    start = process_start(owner["pid"])
-    return owner["pid"] if start is not None and start[1] == owner["start"] else None
+    return living_owner(STATE_DIRECTORY / f"link-{slot}")
 
 
 def left_behind(before: set[int]) -> set[int]:
