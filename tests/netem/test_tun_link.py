@@ -21,6 +21,7 @@ from netem import Endpoint, Link, open_link
 from netem.backends import Capability, TcBackend, TunBackend, tun
 from netem.goodput import tcp_goodput
 from netem.layout import claim, release
+from netem.measurement import settle
 from offload.errors import BackendError, ConfigError, VerifyError
 from offload.link_profiles import get_profile
 from offload.types import DirectionProfile, LinkProfile
@@ -67,6 +68,8 @@ def veth_link() -> Iterator[Link]:
 def either(request: pytest.FixtureRequest) -> Link:
     """Each of the two in turn."""
     found: Link = request.getfixturevalue(request.param)
+    found.apply(get_profile("lan"))  # a queue outlives a change of rate, and so a test's end
+    settle(found)
     return found
 
 
