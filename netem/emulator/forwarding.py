@@ -120,6 +120,7 @@ class Forwarder:
                 passage.change(DirectionSettings(**request[name]))
                 reply[name] = asdict(passage.direction.settings)
             else:
+                passage.let_out()  # what this turn has read is neither queued nor dropped before
                 reply[name] = asdict(passage.direction.stats())
         self._control.send(json.dumps(reply).encode())
         return True
