@@ -30,8 +30,8 @@ from offload.types import (
     Transfer,
 )
 
-# One window up, half a window down, with 66 bytes of headers a segment and less the 3,200 bytes that
-# an idle link lets through at once; the downlink is four times as fast.
+# One window up, half a window down, with 66 bytes of headers a segment and less the 3,200 bytes
+# that an idle link lets through at once; the downlink is four times as fast.
 UPLOAD_S = 0.05 + 8 * (14_480 + 660 - 3_200) / 1e6
 DOWNLOAD_S = 0.05 + 8 * (7_240 + 330 - 3_200) / 4e6
 EDGE_S = UPLOAD_S + 0.3 + 0.2 + DOWNLOAD_S
