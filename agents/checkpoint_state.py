@@ -38,7 +38,7 @@ COUNTERS = (
     "exploration_rate",
 )
 """Numbers of a stable-baselines3 model that training changes; some algorithms lack some."""
-_REPLAY = ("observations", "next_observations", "actions", "rewards", "dones", "timeouts")
+_REPLAY = ("observations", "actions", "rewards", "dones", "timeouts")
 
 
 def take_state(
@@ -170,7 +170,7 @@ def _take_numpy_rng(arrays: Arrays) -> dict[str, Any]:
 
 
 def _take_replay(model: BaseAlgorithm, arrays: Arrays) -> dict[str, Any]:
-    """The filled part of a replay buffer, if the algorithm has one."""
+    """The filled part of a replay buffer, if the algorithm has one; see :func:`_successors`."""
     replay = getattr(model, "replay_buffer", None)
     if replay is None:
         return {}
@@ -207,8 +207,24 @@ def _put_model(checkpoint: Checkpoint, model: Any) -> None:
             stored = arrays[f"replay/{name}"]
             getattr(replay, name)[: len(stored)] = stored
         replay.pos, replay.full = facts["replay"]["position"], facts["replay"]["full"]
+        following = _successors(replay, model._last_obs)
+        replay.next_observations[: len(following)] = following
     for name, value in facts["logged"].items():
         model.logger.record(name, value, exclude=facts["logged_where"][name])
+
+
+def _successors(replay: Any, last_obs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The next observation of each row of a replay buffer; not stored, to halve the file.
+
+    It is the following row's observation, the environment's present one for the newest row, and
+    zeros at an episode's end, as :class:`envs.task_offloading.TaskOffloadingEnv` has it.
+    """
+    filled = replay.size()
+    following = np.roll(replay.observations[:filled], -1, axis=0)
+    if filled:
+        following[replay.pos - 1] = last_obs
+    following[replay.dones[:filled] == 1.0] = 0.0
+    return following
 
 
 def _put_rngs(checkpoint: Checkpoint, model: BaseAlgorithm) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from trained_runs import assert_same_bits
 
-from agents.checkpoint import CheckpointError, stored_checkpoints
+from agents.checkpoint import CheckpointError, read_checkpoint, stored_checkpoints
 from agents.run_directory import held
+from agents.thresholds import ThresholdPolicy
 from agents.train_config import TrainConfig, resumed_config
 from agents.training import TrainResult, train
 from envs.config import EnvConfig
@@ -61,6 +62,29 @@ def test_stopped_twice_and_resumed_it_ends_as_if_never_interrupted(
     curve = (run / "curve.csv").read_text().splitlines()
     assert len(curve) == len((straight.folder / "curve.csv").read_text().splitlines())
     assert len(json.loads((run / "origin.json").read_text())["resumed"]) == 2
+
+
+def _scalars(run: Path, tag: str) -> list[tuple[int, float]]:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(run / "tensorboard"))
+    events.Reload()
+    return [(event.step, event.value) for event in events.Scalars(tag)]
+
+
+def test_tensorboard_shows_one_curve_as_if_never_interrupted(
+    quick_training: None, sharp_world: EnvConfig, tmp_path: Path
+) -> None:
+    """The check that an interruption makes is logged too, and forgotten again."""
+    config = TrainConfig("ppo", seed=3, steps=3000, lanes=16, env=sharp_world)
+    straight = train(config, tmp_path, progress=False)
+    stopped = train(config, tmp_path, progress=False, stop=_stop_at(16))
+    run = stopped.folder
+    assert _scalars(run, "validation/cost")[-1][0] == stopped.steps
+    train(resumed_config(run, None), tmp_path, resume=run, progress=False)
+    for tag in ("validation/cost", "validation/accuracy", "offload/return", "train/value_loss"):
+        assert _scalars(run, tag) == _scalars(straight.folder, tag)
+    assert stopped.steps not in [step for step, _ in _scalars(run, "validation/cost")]
 
 
 def _damage(path: Path) -> None:
@@ -203,3 +227,49 @@ def test_a_disk_that_refuses_a_checkpoint_does_not_stop_the_training(
     assert result.steps == 256
     assert "could not be written" in capsys.readouterr().err
     assert (result.folder / "bundle" / "weights.npz").is_file()
+
+
+@pytest.mark.parametrize("steps", [0, 7, 16, 33], ids=["empty", "part", "just full", "overwritten"])
+def test_a_replay_buffer_comes_back_whole(
+    quick_training: None, sharp_world: EnvConfig, tmp_path: Path, steps: int
+) -> None:
+    """The file leaves out the next observations, which follow from the rest."""
+    from agents.checkpoint_state import put_state, take_state
+    from agents.hyper_params import DqnParams
+    from agents.training import build_model
+    from agents.training_log import silent_log
+    from agents.training_watch import TrainingWatch
+    from envs.batched import BatchedOffloadVecEnv
+
+    params = DqnParams(buffer_size=16 * 64)
+    config = TrainConfig("dqn", steps=10_000, lanes=64, env=sharp_world, params=params)
+
+    def make() -> tuple[Any, BatchedOffloadVecEnv, TrainingWatch]:
+        env = BatchedOffloadVecEnv(64, sharp_world)
+        model = build_model(config, env)
+        model.set_logger(silent_log())
+        watch = TrainingWatch(config, env, tmp_path, THRESHOLDS, False)
+        return model, env, watch
+
+    model, env, watch = make()
+    model.learn(64 * steps, callback=watch)
+    watch.check(model)
+    state = take_state(config, model, env, watch)
+    state.write(tmp_path / "1.npz")
+    assert not any("next" in name for name in state.arrays)
+    again, other_env, other_watch = make()
+    assert (
+        put_state(read_checkpoint(tmp_path / "1.npz"), config, again, other_env, other_watch) == []
+    )
+    for name, value in vars(model.replay_buffer).items():
+        if isinstance(value, np.ndarray | int | bool):
+            np.testing.assert_array_equal(value, getattr(again.replay_buffer, name), name)
+    assert model.replay_buffer.next_observations.any() == (steps > 0)
+    # Whatever else is a number or an array is as it was, but for what learn() itself sets.
+    for name, value in vars(model).items():
+        if isinstance(value, np.ndarray | int | float) and name not in LEARN_SETS:
+            np.testing.assert_array_equal(value, getattr(again, name), name)
+
+
+LEARN_SETS = {"start_time", "_total_timesteps", "_num_timesteps_at_start", "_last_original_obs"}
+THRESHOLDS = [ThresholdPolicy("threshold-rtt", 0.1, 0.0)]
