@@ -11,15 +11,21 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-import agents.thresholds
-import agents.training
-import agents.training_watch
 import train
 
-agents.training_watch.CHECKS = 2
-agents.training_watch.VALIDATION_LANES = 128
-agents.training.TUNING_LANES = 32
-agents.thresholds.tune_thresholds = partial(agents.thresholds.tune_thresholds, grid=3)
 
+def _quicken() -> None:
+    import agents.thresholds
+    import agents.training
+    import agents.training_watch
+
+    agents.training_watch.CHECKS = 2
+    agents.training_watch.VALIDATION_LANES = 128
+    agents.training.TUNING_LANES = 32
+    agents.thresholds.tune_thresholds = partial(agents.thresholds.tune_thresholds, grid=3)
+
+
+if __name__ != "__main__" or "--seeds" not in sys.argv:  # else it is others that train
+    _quicken()
 if __name__ == "__main__":
     train.cli()

@@ -21,7 +21,6 @@ from trained_runs import (
     wait_until,
 )
 
-from agents.checkpoint import stored_checkpoints
 from agents.run_directory import held
 from agents.seeds import SeedRun
 from agents.seeds_summary import split_done, summarise
@@ -32,7 +31,7 @@ from offload.errors import ConfigError
 
 STEPS = 6_000
 WORDS = (
-    f"--seeds 3 --seed 4 --steps {STEPS} --lanes 32 --profile wifi --checkpoint-every 0.3".split()
+    f"--seeds 2 --seed 4 --steps {STEPS} --lanes 32 --profile wifi --checkpoint-every 0.3".split()
 )
 
 
@@ -103,9 +102,9 @@ def test_interrupted_and_resumed_each_seed_is_as_if_it_had_been_alone(tmp_path: 
     assert process.returncode == 130, stderr
     assert "Traceback" not in stderr
     (folder,) = tmp_path.iterdir()
-    assert folder.name.endswith("-ppo-mixed-seeds4-6")
+    assert folder.name.endswith("-ppo-mixed-seeds4-5")
     assert f"go on: python train.py --resume {folder}" in stdout
-    assert "seed 6: " in stdout
+    assert "seed 5: " in stdout
     summary = json.loads((folder / "summary.json").read_text())
     assert not all(each["finished"] for each in summary["seeds"])
 
@@ -114,7 +113,7 @@ def test_interrupted_and_resumed_each_seed_is_as_if_it_had_been_alone(tmp_path: 
     assert "interquartile means: accuracy" in done.stdout
     assert f"--run {folder}" in done.stdout
     summary = json.loads((folder / "summary.json").read_text())
-    assert [each["seed"] for each in summary["seeds"]] == [4, 5, 6]
+    assert [each["seed"] for each in summary["seeds"]] == [4, 5]
     assert all(each["finished"] and each["steps"] >= STEPS for each in summary["seeds"])
     config = TrainConfig(seed=4, steps=STEPS, lanes=32, env=EnvConfig(profiles=("wifi",)))
     alone = train(config, tmp_path / "alone", tensorboard=False, progress=False)
@@ -125,10 +124,10 @@ def test_interrupted_and_resumed_each_seed_is_as_if_it_had_been_alone(tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.chaos
-def test_seeds_end_with_the_process_that_started_them_and_one_that_is_lost_is_named(
+def test_seeds_end_with_the_process_that_started_them_and_what_is_lost_is_named(
     tmp_path: Path,
 ) -> None:
-    with training(*WORDS, "--seeds", "2", "--steps", "30000", "--out", str(tmp_path)) as process:
+    with training(*WORDS, "--steps", "30000", "--out", str(tmp_path)) as process:
         wait_until(
             lambda: sum(steps_kept(run) > 0 for run in tmp_path.glob("*/seed*")) == 2, process
         )
@@ -136,12 +135,13 @@ def test_seeds_end_with_the_process_that_started_them_and_one_that_is_lost_is_na
         process.communicate(timeout=60)
     (folder,) = tmp_path.iterdir()
     wait_until(lambda: _is_free(folder / "seed4") and _is_free(folder / "seed5"))
-    for path in stored_checkpoints(folder / "seed5"):
+    for path in folder.glob("seed*/checkpoints/*.npz"):
         path.write_bytes(b"PK nothing")
 
     done = _resume(folder)
     assert done.returncode == 1, done.stderr
-    assert "seed 5: no checkpoint of" in done.stdout
+    for seed in (4, 5):
+        assert f"seed {seed}: no checkpoint of {folder}/seed{seed} can be read" in done.stdout
     summary = json.loads((folder / "summary.json").read_text())
-    assert [each["finished"] for each in summary["seeds"]] == [True, False], done.stdout
-    assert summary["best"] == 4
+    assert [each["finished"] for each in summary["seeds"]] == [False, False]
+    assert "best" not in summary
