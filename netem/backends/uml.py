@@ -136,7 +136,7 @@ class UmlBackend(PacketBackend):
         self._spawner.shutdown()
 
     def _boot(self) -> None:
-        """Boot, and once more if it failed; a processor with AMX needs the second way first."""
+        """Boot, and again if it failed; a processor with AMX needs another way than one without."""
         failures = []
         for attempt, save in enumerate(_save_modes()):
             try:
@@ -263,9 +263,13 @@ def _version() -> str:
     return run_tool(["linux.uml", "--version"]).strip()
 
 
-def _save_modes() -> tuple[str, str]:
-    """The ways to save the guest's registers, the likelier one first; see uml_launch."""
+def _save_modes() -> tuple[str, str, str]:
+    """The ways to save the guest's registers, in the order they are tried; see uml_launch.
+
+    The likelier one gets a second try: of some hundred guests one cannot fork its first program.
+    """
     flags = next(
         (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line[:5] == "flags"), ""
     )
-    return ("fxsave", "xsave") if "amx_tile" in flags.split() else ("xsave", "fxsave")
+    likely, other = ("fxsave", "xsave") if "amx_tile" in flags.split() else ("xsave", "fxsave")
+    return likely, likely, other

@@ -62,6 +62,7 @@ def run_cycles(
 
 def _cycle(backend: str) -> Cycle:
     before = _own()
+    earlier = traces_of(os.getpid()).processes  # children of ours that are no link's
     begin = time.perf_counter()
     link = open_link(get_profile("wifi"), backend)
     try:
@@ -76,8 +77,8 @@ def _cycle(backend: str) -> Cycle:
         close_s = time.perf_counter() - begin
     for program in programs:
         program.wait()
-    others = frozenset(process for process in traces.processes if process[0] != os.getpid())
-    traces = replace(traces, processes=others)
+    others = {process for process in traces.processes if process[0] != os.getpid()}
+    traces = replace(traces, processes=frozenset(others - earlier))
     after = _own()
     grown = [
         f"{after[what] - count} more {what}"

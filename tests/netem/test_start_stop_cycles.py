@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import pytest
@@ -17,6 +18,17 @@ def test_proxies_leave_nothing() -> None:
     cycles = run_cycles("proxy", 6)
     assert [cycle.left for cycle in cycles] == [()] * 6
     assert {cycle.seen for cycle in cycles} == {3}  # the proxy and a program at each end
+
+
+def test_a_child_from_before_is_no_trace_of_a_link() -> None:
+    child = subprocess.Popen(["sleep", "60"])
+    try:
+        (cycle,) = run_cycles("proxy", 1)
+    finally:
+        child.kill()
+        child.wait()
+    assert cycle.left == ()
+    assert cycle.seen == 3
 
 
 @pytest.mark.uml
