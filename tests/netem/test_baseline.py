@@ -77,7 +77,7 @@ def test_it_unshapes_the_link_and_sets_the_profile_again(uml_link: Link) -> None
     assert 0.02e-3 < found.rtt_p50_s < 20e-3
     assert found.rtt_p50_s <= found.rtt_p99_s
     assert found.echoes == 200
-    assert 0.0 < found.busy <= 1.0
+    assert 0.0 <= found.busy <= 1.0  # ticks of 10 ms: an idle machine may show none
 
 
 @contextmanager
