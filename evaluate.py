@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from agents.policies import PolicySet
     from agents.report import Setting
     from agents.simulation import Evaluation
-    from netem.baseline import Baseline
     from offload.types import PairedRun
+    from testbed.live_run import LiveRun
 
 _INTERRUPTED = 130
 _VOID = 3
@@ -199,30 +199,18 @@ def _live(
 def _live_once(
     options: EvaluateOptions, profile: LinkProfile, links: ChosenLinks, chosen: PolicySet
 ) -> int:
-    import numpy as np
-    from tqdm import tqdm
+    from functools import partial
 
     from agents.paired import pair_facts, score_pairs
     from envs.config import EnvConfig
     from envs.streams import Purpose, stream
     from netem.baseline import void_reason
-    from netem.trace_rows import departures
-    from offload.energy_model import get_radio
-    from offload.tasks import unavailable
     from offload.tasks.profile_table import load_profile_table
-    from testbed import Testbed, TestbedConfig
-    from testbed.paired import calibrate, draw_instances, run_pairs
+    from testbed import TestbedConfig
+    from testbed.live_run import run_live
 
     table = load_profile_table()
-    missing = unavailable()
-    rows = [
-        row for row in table.rows if row.kind not in missing and row.local_s <= options.max_local
-    ]
-    if not rows:
-        raise ConfigError(f"no task runs within --max-local {options.max_local} s here")
-    notes = [f"{kind} is left out: {reason}" for kind, reason in missing.items()]
     rng = stream(Purpose.TEST, options.seed)
-    instances = draw_instances(rng, rows, options.tasks)
     settings = TestbedConfig(
         backend=options.backend,
         slowdown=table.slowdown,
@@ -232,99 +220,53 @@ def _live_once(
         objective=Objective(options.objective), congestion_control=options.congestion_control
     )
     trace = links.traces[0] if links.traces else None
-    with Testbed(profile, settings, trace) as testbed:
-        print(f"link: {testbed.link.reason}", flush=True)
-        for line in testbed.link.limits:
-            print(f"link: {line}", flush=True)
-        print(f"device CPU: {testbed.limit[0]}, {testbed.limit[1]}", flush=True)
-        timings = testbed.warm_up(tuple(dict.fromkeys(row.kind for row in rows)))
-        calibration = calibrate(timings, table)
-        print(
-            f"calibration against the profile table: device x{calibration.local:.2f}, "
-            f"edge x{calibration.edge:.2f}",
-            flush=True,
-        )
-        with tqdm(total=options.tasks, unit=" tasks", disable=None) as bar:
-            pairs = run_pairs(
-                testbed,
-                instances,
-                rng=rng,
-                calibration=calibration,
-                deadline_slack=(
-                    config.workload.deadline_slack_low,
-                    config.workload.deadline_slack_high,
-                ),
-                radio=get_radio(profile.radio),
-                progress=bar.update,
-            )
-        probe_bytes = testbed.measure().probe_bytes
-        backend, reason, limit = testbed.link.backend, testbed.link.reason, testbed.limit
-        replay = None if testbed.player is None else testbed.player.report()
-        max_rate_bps = testbed.link.max_rate_bps
-        notes += testbed.link.limits
-        before, after = testbed.baseline, testbed.closing_baseline()
-    if after.faults:
-        raise VoidRun(f"{void_reason(after)}. Raw data: {_keep_void(options, links, pairs, after)}")
-    notes.append(str(before))
-    wrong = [f"{pair.task.kind}/{pair.task.size}" for pair in pairs if not pair.correct]
-    given_up = sum(pair.edge is None for pair in pairs)
-    if given_up:
-        notes.append(
-            f"{given_up} of {len(pairs)} remote runs were not back within their budget; choosing "
-            "the edge there counts as the budget and a local run"
-        )
-    if wrong:
-        notes.append(f"{len(wrong)} answers were wrong: {', '.join(wrong)}")
+    run = run_live(
+        profile,
+        settings,
+        trace,
+        table,
+        tasks=options.tasks,
+        max_local_s=options.max_local,
+        deadline_slack=(
+            config.workload.deadline_slack_low,
+            config.workload.deadline_slack_high,
+        ),
+        rng=rng,
+        say=partial(print, flush=True),
+    )
+    if run.closing.faults:
+        kept = _keep_void(options, links, run)
+        raise VoidRun(f"{void_reason(run.closing)}. Raw data: {kept}")
     evaluation = score_pairs(
         chosen.policies,
-        pairs,
+        run.pairs,
         radio=profile.radio,
         config=config,
         rng=rng,
         seed=options.seed,
         seeds=chosen.seeds,
     )
-    details = {
-        "backend_reason": reason,
-        "device_cpu_limit": {"method": limit[0], "reason": limit[1], "slowdown": table.slowdown},
-        "congestion_control": options.congestion_control,
-        "calibration": {"device": calibration.local, "edge": calibration.edge},
-        "wrong_answers": len(wrong),
-        "edge_given_up": given_up,
-        "probe_bytes": probe_bytes,
-        "baseline": {
-            "before": None if before is None else before.as_dict(),
-            "after": after.as_dict(),
-        },
-        "link_measured_median": {
-            name: float(np.median([getattr(pair.link, name) for pair in pairs]))
-            for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
-        },
-    }
-    facts = pair_facts(pairs)
+    notes = [*run.notes, *(links.notes() if trace else ()), *run.replay_notes]
+    facts = pair_facts(run.pairs)
     if trace is not None:
-        notes += links.notes()
-        notes += departures(trace, max_rate_bps)
-        notes.append(f"replay: {replay}")
-        details["trace"] = {"name": trace.name, "rows": trace.rows, "length_s": trace.end_s}
-        facts["trace"] = [trace.name] * len(pairs)
-        facts["trace_s"] = [pair.trace_s for pair in pairs]
-    setting = _setting(options, links.label, chosen, "live", backend, tuple(notes), details)
-    _report(options, evaluation, setting, facts, pairs)
+        facts["trace"] = [trace.name] * len(run.pairs)
+        facts["trace_s"] = [pair.trace_s for pair in run.pairs]
+    setting = _setting(
+        options, links.label, chosen, "live", run.backend, tuple(notes), run.details
+    )
+    _report(options, evaluation, setting, facts, run.pairs)
     return 0
 
 
-def _keep_void(
-    options: EvaluateOptions, links: ChosenLinks, pairs: list[PairedRun], after: Baseline
-) -> Path:
+def _keep_void(options: EvaluateOptions, links: ChosenLinks, run: LiveRun) -> Path:
     """Keep what a void run measured, marked as such and without any score; returns the folder."""
     from agents.paired import pair_facts
     from agents.report import write_columns
     from agents.run_directory import new_run_folder, origin, write_json
 
     folder = new_run_folder(options.out, f"{_as_file_name(links.label)}-live-void")
-    write_json(folder / "void.json", {"void": True, "baseline": after.as_dict(), **origin()})
-    write_columns(folder / "pairs.csv", pair_facts(pairs))
+    write_json(folder / "void.json", {"void": True, "baseline": run.closing.as_dict(), **origin()})
+    write_columns(folder / "pairs.csv", pair_facts(run.pairs))
     return folder
 
 

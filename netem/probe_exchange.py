@@ -27,7 +27,8 @@ from netem.probe_wire import (
 )
 
 MIN_TRAIN_PACKETS = 10
-_ASK_AGAIN_S = 0.05
+ASK_AGAIN_S = 0.05
+"""Between repeats of what nobody answered."""
 _FRAME_BITS = 8 * (TRAIN_BYTES + HEADERS_BYTES)
 OnPong = Callable[[float, PingGap], object]
 
@@ -174,7 +175,7 @@ class ProbeExchange:
         """
         while time.monotonic() < deadline:
             self._send(request)
-            until = min(deadline, time.monotonic() + _ASK_AGAIN_S)
+            until = min(deadline, time.monotonic() + ASK_AGAIN_S)
             while (found := self._receive(until)) is not None:
                 if found[0].kind is wanted and found[0].group == request.group:
                     return found

@@ -27,7 +27,7 @@ from types import TracebackType
 from netem.estimator import LinkEstimate, LinkTracker
 from netem.namespaces import Endpoint
 from netem.ping_run import PingRun
-from netem.probe_exchange import ProbeExchange
+from netem.probe_exchange import ASK_AGAIN_S, ProbeExchange
 from netem.probe_idle import IdleProbing
 from netem.probe_results import Echoes, ProbeCost
 from netem.probe_trains import find_rate
@@ -52,6 +52,8 @@ _FIRST_SPACING_S = 0.02
 _LIKELY_JITTER = 0.3
 """Of the RTT: more than most links have, less than a busy Wi-Fi."""
 _JITTER_SAMPLES = 8
+_LAST_PONGS_S = 0.5
+"""Waited for the last answers of a link whose RTT is not known."""
 
 
 class LinkProber:
@@ -217,7 +219,7 @@ class LinkProber:
         if not self._greet(min(deadline, time.monotonic() + timeout_s / 2)):
             return self._silent()
         known = self._tracker.estimate()
-        run = self._pings_enough(time.monotonic() + _PINGING_SHARE * timeout_s)
+        run = self._pings_enough(time.monotonic() + _PINGING_SHARE * timeout_s, deadline)
         if not run.rtts_s:
             self._exchange.forget()  # perhaps the responder was started anew
             return self._silent()
@@ -241,22 +243,26 @@ class LinkProber:
             downlink_bps=rates[1] or before.downlink_bps,
         )
 
-    def _pings_enough(self, until: float) -> PingRun:
-        """The least number of pings, and more until RTT is known well enough or time is over."""
+    def _pings_enough(self, until: float, deadline: float) -> PingRun:
+        """The least number of pings, and more until RTT is known well enough or time is over.
+
+        Where none came back, as in a burst of losses counted in packets, more until the deadline.
+        """
 
         def more(run: PingRun) -> bool:
             if run.sent < self._pings:
                 return True
+            if run.sent >= MOST_PINGS:
+                return False
+            if not run.rtts_s:
+                return time.monotonic() < deadline - _LAST_PONGS_S
             found = self._tracker.estimate().rtt
             is_enough = found.sd <= max(RTT_ERROR * found.value, LEAST_RTT_ERROR_S)
-            return (
-                not is_enough
-                and bool(run.rtts_s)
-                and run.sent < MOST_PINGS
-                and time.monotonic() < until
-            )
+            return not is_enough and time.monotonic() < until
 
         def spacing_s(run: PingRun) -> float:
+            if run.sent >= self._pings and not run.rtts_s:
+                return ASK_AGAIN_S
             found = self._tracker.estimate()
             is_known = found.jitter.samples >= _JITTER_SAMPLES
             rtt_s = self._greeting_s if math.isnan(found.rtt.value) else found.rtt.value
@@ -264,7 +270,8 @@ class LinkProber:
 
         found = self._tracker.estimate()
         known_s = found.rtt.value + 4 * found.jitter.value
-        return self._exchange.echo(more, spacing_s, 0.5 if math.isnan(known_s) else 0.2 + known_s)
+        patience_s = _LAST_PONGS_S if math.isnan(known_s) else 0.2 + known_s
+        return self._exchange.echo(more, spacing_s, patience_s)
 
     def _count_unanswered(self, run: PingRun) -> None:
         """The last pings of a run that is over: no later answer says which way they were lost."""

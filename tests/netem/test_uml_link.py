@@ -16,7 +16,7 @@ from conftest import need_uml
 from netem import Endpoint, Link, open_link
 from netem.goodput import available_congestion_control, tcp_goodput
 from netem.measurement import loss_error
-from netem.probes import LinkProber, ProbeResponder
+from netem.probes import UNKNOWN_RATE_BPS, LinkProber, ProbeResponder
 from offload.errors import BackendError, ConfigError, VerifyError
 from offload.link_profiles import get_profile
 from offload.types import DirectionProfile, LinkProfile
@@ -103,9 +103,11 @@ def test_prober_finds_what_a_profile_sets(
     wanted = get_profile(name)
     uml_link.apply(wanted)
     with LinkProber(*responder.address, endpoint=uml_link.device) as prober:
-        begin = time.monotonic()
-        states = [prober.measure() for _ in range(1 if name == "edge_of_coverage" else 3)]
-        assert time.monotonic() - begin < 6.0
+        states = []
+        for _ in range(3):
+            begin = time.monotonic()
+            states.append(prober.measure())
+            assert time.monotonic() - begin < 4.5
         rtt_s = wanted.uplink.delay_s + wanted.downlink.delay_s
         sigma_s = wanted.uplink.jitter_s + wanted.downlink.jitter_s
         assert prober.state().rtt_s == pytest.approx(rtt_s, abs=0.002 + sigma_s)
@@ -113,7 +115,10 @@ def test_prober_finds_what_a_profile_sets(
             (wanted.uplink.rate_bps, [state.uplink_bps for state in states]),
             (wanted.downlink.rate_bps, [state.downlink_bps for state in states]),
         ):
-            assert sorted(measured)[len(measured) // 2] == pytest.approx(rate, rel=0.08)
+            # At the edge of coverage one measurement in twelve meets a burst of losses that ends
+            # no train in its four seconds; it says so.
+            known = sorted(found for found in measured if found > UNKNOWN_RATE_BPS)
+            assert known[len(known) // 2] == pytest.approx(rate, rel=0.08)
 
 
 @pytest.mark.parametrize("rate_bps", [2e6, 50e6])
