@@ -251,9 +251,7 @@ def _live_once(
     if trace is not None:
         facts["trace"] = [trace.name] * len(run.pairs)
         facts["trace_s"] = [pair.trace_s for pair in run.pairs]
-    setting = _setting(
-        options, links.label, chosen, "live", run.backend, tuple(notes), run.details
-    )
+    setting = _setting(options, links.label, chosen, "live", run.backend, tuple(notes), run.details)
     _report(options, evaluation, setting, facts, run.pairs)
     return 0
 
