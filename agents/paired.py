@@ -26,6 +26,7 @@ from envs.workload import WorkloadSamples
 from offload.cost_model import transfer
 from offload.energy_model import RADIO_NAMES
 from offload.interfaces import Policy
+from offload.link_memory import histories
 from offload.types import FloatArray, LinkState, PairedRun, TaskProfile, Transfer
 
 _StateT = TypeVar("_StateT", LinkState, TaskProfile)
@@ -116,6 +117,7 @@ def scenario_of(
             download_s=_column(runs, lambda run: 0.0 if run.edge is None else run.edge.download_s),
         ),
         predicted_moved=transfer(believed, predicted, congestion_control),
+        history=histories(believed, _column(runs, lambda run: run.decided_s)),
         reference_queue_s=np.zeros((len(runs), 1)),
         battery=np.array([BATTERY]),
     )

@@ -7,7 +7,7 @@ VecEnv, evaluation) drive this class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,11 +20,13 @@ from offload.energy_model import BATTERY_J, CPU_BUSY_W, IDLE_W, radio_batch
 from offload.features import encode
 from offload.oracle import placement_at
 from offload.types import (
+    NEVER_S,
     DecisionContext,
     DeviceState,
     EdgeState,
     FloatArray,
     IntArray,
+    LastRun,
     LinkState,
     TaskProfile,
     Transfer,
@@ -32,8 +34,7 @@ from offload.types import (
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 
-NEVER_SEEN_S = 1000.0
-"""Age given to the edge's queueing before the first remote run."""
+_LEAST_S = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,26 @@ class StepResult:
         return self.cost - np.minimum(self.local_cost, self.edge_cost)
 
 
+@dataclass(frozen=True, slots=True)
+class RemoteRun:
+    """What a remote run tells the device once it is back; every array has shape (lanes,).
+
+    Attributes:
+        queue_s: the queueing it met at the edge.
+        upload, download: ln(seconds / predicted seconds) of its transfers.
+        age_s: time since it was decided on.
+    """
+
+    queue_s: FloatArray
+    upload: FloatArray
+    download: FloatArray
+    age_s: FloatArray
+
+    def older(self, gap_s: FloatArray) -> RemoteRun:
+        """The same, so much later."""
+        return replace(self, age_s=np.minimum(self.age_s + gap_s, NEVER_S))
+
+
 class OffloadDynamics:
     """Plays one scenario.
 
@@ -86,11 +107,10 @@ class OffloadDynamics:
         self.tail_left_s = np.zeros(lanes)
         self.fallback_work_s = np.zeros(lanes)
         self.fallback_in_s = np.zeros(lanes)
-        self.seen_queue_s = np.zeros(lanes)
-        self.seen_age_s = np.full(lanes, NEVER_SEEN_S)
+        nothing = np.zeros(lanes)
+        self.last_run = RemoteRun(nothing, nothing, nothing, np.full(lanes, NEVER_S))
+        self.in_flight = RemoteRun(nothing, nothing, nothing, nothing)
         self.in_flight_s = np.full(lanes, np.inf)
-        self.in_flight_queue_s = np.zeros(lanes)
-        self.in_flight_age_s = np.zeros(lanes)
         self._radio = radio_batch(scenario.links.radio)
         self._queues = "local_queue" not in config.without
         self._tail_lasts = "radio_tail" not in config.without
@@ -125,10 +145,10 @@ class OffloadDynamics:
         """The newer of two sources: the last probe, and the last remote run that came back."""
         probe_age_s = self.scenario.links.measured.age_s[self.step_index]
         probed_s = self.scenario.edge.probed_queue_s[self.step_index]
-        run_is_newer = self.seen_age_s < probe_age_s
+        run_is_newer = self.last_run.age_s < probe_age_s
         return EdgeState(
-            queue_s=np.where(run_is_newer, self.seen_queue_s, probed_s),
-            age_s=np.minimum(self.seen_age_s, probe_age_s),
+            queue_s=np.where(run_is_newer, self.last_run.queue_s, probed_s),
+            age_s=np.minimum(self.last_run.age_s, probe_age_s),
         )
 
     def _context(
@@ -151,6 +171,8 @@ class OffloadDynamics:
             reference_j=CPU_BUSY_W * task.local_s,
             congestion_control=self.congestion_control,
             moved=moved,
+            history=_row(self.scenario.history, self.step_index),
+            last_run=LastRun(self.last_run.upload, self.last_run.download, self.last_run.age_s),
         )
 
     def observation(self) -> FloatArray:
@@ -188,6 +210,7 @@ class OffloadDynamics:
             fell_back=fell_back.astype(float),
         )
 
+        met = RemoteRun(true.edge.queue_s, *self._surprise(), np.zeros(self.scenario.lanes))
         self.step_index += 1
         gap_s = (
             np.zeros(self.scenario.lanes)
@@ -205,7 +228,7 @@ class OffloadDynamics:
             drawn_j = energy_j + IDLE_W * gap_s
             self.battery = np.maximum(self.battery - drawn_j / BATTERY_J, 0.0)
         comes_back_s = np.where(to_edge & ~fell_back, costs.edge.seconds, np.inf)
-        self._remember_edge(comes_back_s, true.edge.queue_s, gap_s)
+        self._remember(comes_back_s, met, gap_s)
         return result
 
     def _schedule_fallback(
@@ -230,23 +253,37 @@ class OffloadDynamics:
         sleeps_in_s = np.where(to_edge, in_use_s + self._radio.tail_s, 0.0)
         self.tail_left_s = np.maximum(np.maximum(self.tail_left_s, sleeps_in_s) - gap_s, 0.0)
 
-    def _remember_edge(
-        self, comes_back_s: FloatArray, queue_s: FloatArray, gap_s: FloatArray
-    ) -> None:
-        """A remote run says what queueing it met, but not before it is back.
+    def _surprise(self) -> tuple[FloatArray, FloatArray]:
+        """ln(seconds / predicted seconds) of both transfers of a remote run at this step."""
+        true = _row(self.scenario.true_moved, self.step_index)
+        predicted = _row(self.scenario.predicted_moved, self.step_index)
+        # A live run that was given up has no download; it never comes back to tell.
+        download_s = np.maximum(true.download_s, _LEAST_S)
+        return (
+            np.log(true.upload_s / predicted.upload_s),
+            np.log(download_s / predicted.download_s),
+        )
 
-        Of several in flight the one that is back first is kept: the others met an older queue, or
+    def _remember(self, comes_back_s: FloatArray, met: RemoteRun, gap_s: FloatArray) -> None:
+        """A remote run says what it met, but not before it is back.
+
+        Of several in flight the one that is back first is kept: the others met an older edge, or
         come back later.
         """
         sooner = comes_back_s < self.in_flight_s
-        self.in_flight_queue_s = np.where(sooner, queue_s, self.in_flight_queue_s)
-        self.in_flight_age_s = np.where(sooner, 0.0, self.in_flight_age_s) + gap_s
+        in_flight = _either(sooner, met, self.in_flight).older(gap_s)
         self.in_flight_s = np.where(sooner, comes_back_s, self.in_flight_s) - gap_s
         back = self.in_flight_s <= 0.0
-        self.seen_queue_s = np.where(back, self.in_flight_queue_s, self.seen_queue_s)
-        age_s = np.where(back, self.in_flight_age_s, self.seen_age_s + gap_s)
-        self.seen_age_s = np.minimum(age_s, NEVER_SEEN_S)
+        self.last_run = _either(back, in_flight, self.last_run.older(gap_s))
+        self.in_flight = in_flight
         self.in_flight_s = np.where(back, np.inf, self.in_flight_s)
+
+
+def _either(condition: BoolArray, if_true: RemoteRun, if_false: RemoteRun) -> RemoteRun:
+    names = RemoteRun.__slots__
+    return RemoteRun(
+        *(np.where(condition, getattr(if_true, n), getattr(if_false, n)) for n in names)
+    )
 
 
 def _choose(to_edge: BoolArray, edge: FloatArray, local: FloatArray) -> FloatArray:

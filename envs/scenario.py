@@ -21,9 +21,10 @@ from envs.probe_times import draw_probe_times
 from envs.switches import in_force
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
 from offload.cost_model import transfer
+from offload.link_memory import histories
 from offload.objective import LOW_BATTERY
 from offload.transfer_spread import transfer_factor
-from offload.types import FloatArray, IntArray, Transfer
+from offload.types import FloatArray, IntArray, LinkHistory, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Scenario:
         links, edge, work: see their classes; arrays of shape (steps, lanes).
         true_moved: seconds of the transfers a remote run would really need.
         predicted_moved: the same, predicted from the device's estimate of the link.
+        history: what earlier probes said of the link, at each decision.
         reference_queue_s: backlog the device would have if it ran every task itself.
         battery: charge at the start, shape (lanes,).
     """
@@ -43,6 +45,7 @@ class Scenario:
     work: WorkloadSamples
     true_moved: Transfer
     predicted_moved: Transfer
+    history: LinkHistory
     reference_queue_s: FloatArray
     battery: FloatArray
 
@@ -107,6 +110,7 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
         work=work,
         true_moved=moved,
         predicted_moved=transfer(links.measured, work.predicted, algorithm),
+        history=histories(links.measured, np.cumsum(work.gap_s, axis=0)),
         reference_queue_s=0.0 * backlog_s if "local_queue" in config.without else backlog_s,
         battery=np.ones(lanes) if "battery" in config.without else charge,
     )

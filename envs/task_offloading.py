@@ -34,7 +34,7 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     long as a local run would take, whichever is more) is given up and run on the device.
 
     ## Observation space
-    ``Box(0, 1, (20,), float32)``. Values that span decades are scaled as
+    ``Box(0, 1, (36,), float32)``. Values that span decades are scaled as
     ln(1 + x/knee) / ln(1 + high/knee) and clipped, see :mod:`offload.features`. The link's values
     are *estimates with an age*, not the truth.
 
@@ -60,6 +60,22 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | 17 | predicted_local_cost | 1 | 0.1 | 1000 | cost of action 0 if the estimates were true |
     | 18 | predicted_edge_cost | 1 | 0.1 | 1000 | cost of action 1 if the estimates were true |
     | 19 | predicted_advantage | 1 | linear | -2 to 2 | ln(predicted cost of 0 / that of 1) |
+    | 20 | uplink_recent | ln | linear | -3 to 3 | rate up: recent probes' mean over the last's |
+    | 21 | downlink_recent | ln | linear | -3 to 3 | rate down: recent probes' mean over the last's |
+    | 22 | rtt_recent | ln | linear | -3 to 3 | RTT: recent probes' mean over the last's |
+    | 23 | uplink_mean | ln | linear | -3 to 3 | rate up: all probes' mean over the last's |
+    | 24 | downlink_mean | ln | linear | -3 to 3 | rate down: all probes' mean over the last's |
+    | 25 | rtt_mean | ln | linear | -3 to 3 | RTT: all probes' mean over the last's |
+    | 26 | uplink_spread | ln | linear | 3 | rate up: standard deviation over all probes |
+    | 27 | downlink_spread | ln | linear | 3 | rate down: standard deviation over all probes |
+    | 28 | rtt_spread | ln | linear | 3 | RTT: standard deviation over all probes |
+    | 29 | uplink_before | ln | linear | -3 to 3 | rate up: last probe but one over the last |
+    | 30 | downlink_before | ln | linear | -3 to 3 | rate down: last probe but one over the last |
+    | 31 | rtt_before | ln | linear | -3 to 3 | RTT: last probe but one over the last |
+    | 32 | probe_gap | s | 0.1 | 100 | time between the last two probes |
+    | 33 | run_upload | ln | linear | -3 to 3 | last remote run: upload over its prediction |
+    | 34 | run_download | ln | linear | -3 to 3 | last remote run: download over its prediction |
+    | 35 | run_age | s | 0.1 | 1000 | time since that run was decided on |
 
     ## Reward
     Minus the objective's cost: w_t seconds/reference_s + w_e joules/reference_j, where the

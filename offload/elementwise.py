@@ -51,6 +51,7 @@ OF_NUMBERS = SimpleNamespace(
     divide=_divide,
     sqrt=math.sqrt,
     ceil=_or_numpy(math.ceil, np.ceil),
+    exp=_or_numpy(math.exp, np.exp),
     log=_or_numpy(math.log, np.log),
     log2=_or_numpy(math.log2, np.log2),
     log1p=_or_numpy(math.log1p, np.log1p),

@@ -5,16 +5,18 @@ Quantities that span decades are scaled as ln(1 + x / knee) / ln(1 + high / knee
 below the knee, logarithmic above it, and 0 at 0; the others linearly from low to high. Values
 beyond the bounds are clipped.
 
-The last three are predictions of the cost model for this very context: what each placement would
-cost if the estimates were the truth, and how the two compare. They hand the policy what MAUI knows,
-so that it only has to learn where to depart from it.
+Three are predictions of the cost model for this very context: what each placement would cost if the
+estimates were the truth, and how the two compare. They hand the policy what MAUI knows, so that it
+only has to learn where to depart from it. The rest is what the device remembers of its link
+(:mod:`offload.link_memory`) and how its last remote run went.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 from offload.cost_model import ChoiceCosts, choice_costs
 from offload.elementwise import functions_for
-from offload.types import DecisionContext, FloatArray, Objective, Quantity
+from offload.types import NEVER_S, DecisionContext, FloatArray, LinkHistory, Objective, Quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,14 @@ def _advantage(_: DecisionContext, predicted: ChoiceCosts) -> Quantity:
     return xp.log(xp.divide(local, edge))
 
 
+def _remembered(name: str) -> Callable[[DecisionContext, ChoiceCosts], Quantity]:
+    read = attrgetter(f"history.{name}")
+    return lambda context, _: read(context)
+
+
+REMEMBERED = tuple(field.name for field in fields(LinkHistory) if field.name != "probe_gap_s")
+"""Entries of :class:`offload.types.LinkHistory` that are logarithms."""
+
 FEATURES: tuple[Feature, ...] = (
     Feature("rtt", "s", 1e-3, 10.0, lambda c, _: c.link.rtt_s),
     Feature("jitter", "s", 1e-3, 10.0, lambda c, _: c.link.jitter_s),
@@ -78,6 +88,14 @@ FEATURES: tuple[Feature, ...] = (
     Feature("predicted_local_cost", "1", 0.1, 1000.0, lambda _, p: p.local_objective),
     Feature("predicted_edge_cost", "1", 0.1, 1000.0, lambda _, p: p.edge_objective),
     Feature("predicted_advantage", "1", None, 2.0, _advantage, low=-2.0),
+    *(
+        Feature(name, "ln", None, 3.0, _remembered(name), low=0.0 if "spread" in name else -3.0)
+        for name in REMEMBERED
+    ),
+    Feature("probe_gap", "s", 0.1, 100.0, lambda c, _: c.history.probe_gap_s),
+    Feature("run_upload", "ln", None, 3.0, lambda c, _: c.last_run.upload, low=-3.0),
+    Feature("run_download", "ln", None, 3.0, lambda c, _: c.last_run.download, low=-3.0),
+    Feature("run_age", "s", 0.1, NEVER_S, lambda c, _: c.last_run.age_s),
 )
 FEATURE_NAMES: tuple[str, ...] = tuple(feature.name for feature in FEATURES)
 N_FEATURES = len(FEATURES)

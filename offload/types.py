@@ -109,6 +109,55 @@ class LinkState:
 
 
 @dataclass(frozen=True, slots=True)
+class LinkHistory:
+    """What a device remembers of its link besides the last probe; see :mod:`offload.link_memory`.
+
+    All but ``probe_gap_s`` are natural logarithms, or differences of such; 0 where there is nothing
+    to remember yet.
+
+    Attributes:
+        uplink_recent, downlink_recent, rtt_recent: geometric mean of the recent probes over the
+            last one.
+        uplink_mean, downlink_mean, rtt_mean: the same of all probes.
+        uplink_spread, downlink_spread, rtt_spread: standard deviation over all probes.
+        uplink_before, downlink_before, rtt_before: the last probe but one over the last.
+        probe_gap_s: time between those two.
+    """
+
+    uplink_recent: Quantity = 0.0
+    downlink_recent: Quantity = 0.0
+    rtt_recent: Quantity = 0.0
+    uplink_mean: Quantity = 0.0
+    downlink_mean: Quantity = 0.0
+    rtt_mean: Quantity = 0.0
+    uplink_spread: Quantity = 0.0
+    downlink_spread: Quantity = 0.0
+    rtt_spread: Quantity = 0.0
+    uplink_before: Quantity = 0.0
+    downlink_before: Quantity = 0.0
+    rtt_before: Quantity = 0.0
+    probe_gap_s: Quantity = 0.0
+
+
+NEVER_S = 1000.0
+"""Age of what never was."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """How the transfers of the last remote run that came back compared with their prediction.
+
+    Attributes:
+        upload, download: ln(measured seconds / predicted seconds).
+        age_s: time since that run was decided on; :data:`NEVER_S`: there was none.
+    """
+
+    upload: Quantity = 0.0
+    download: Quantity = 0.0
+    age_s: Quantity = NEVER_S
+
+
+@dataclass(frozen=True, slots=True)
 class TaskProfile:
     """What is known, or predicted, of one task before it runs.
 
@@ -198,6 +247,8 @@ class DecisionContext:
         congestion_control: TCP congestion control of the connection, for the link model.
         moved: seconds of the two transfers where they are known (measured, or predicted before);
             None: the link model predicts them from ``link``.
+        history: what earlier probes said of the link.
+        last_run: what the last remote run said of it.
     """
 
     link: LinkState
@@ -208,6 +259,8 @@ class DecisionContext:
     reference_j: Quantity
     congestion_control: str = "cubic"
     moved: Transfer | None = None
+    history: LinkHistory = LinkHistory()
+    last_run: LastRun = LastRun()
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,6 +342,7 @@ class PairedRun:
         detail: why there is no edge cost.
         trace_s: time in the replayed trace at which the edge run was asked for; None: the link
             kept to a profile.
+        decided_s: when the device would have had to decide, on a clock that all runs share.
     """
 
     task: TaskInstance
@@ -301,3 +355,4 @@ class PairedRun:
     correct: bool
     detail: str = ""
     trace_s: float | None = None
+    decided_s: float = 0.0

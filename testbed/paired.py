@@ -118,7 +118,7 @@ def run_pairs(
                 trace_s = testbed.player.position_s
             done[on_edge] = testbed.execute(task, on_edge=on_edge, budget_s=allowed_s)
         run = _paired(task, (link, edge), predicted, budget_s, done[False], done[True])
-        runs.append(dataclasses.replace(run, trace_s=trace_s))
+        runs.append(dataclasses.replace(run, trace_s=trace_s, decided_s=measured_at + waited_s))
         progress(1)
     return runs
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
 from envs.config import EnvConfig, WorkloadConfig
-from envs.dynamics import NEVER_SEEN_S, OffloadDynamics
+from envs.dynamics import OffloadDynamics
 from envs.scenario import Scenario, draw_scenario
 from envs.workload import WorkloadTable
 from offload.cost_model import choice_costs, edge_budget_s
 from offload.energy_model import RADIO_NAMES, RADIOS
 from offload.oracle import maui_placement
-from offload.types import Objective, RadioPower
+from offload.types import NEVER_S, Objective, RadioPower
+
+
+@dataclass
+class Seen:
+    """What a remote run tells: the edge's queueing, and ln(seconds / predicted) of transfers."""
+
+    queue_s: float = 0.0
+    upload: float = 0.0
+    download: float = 0.0
 
 
 @dataclass
@@ -26,7 +36,7 @@ class EventDevice:
     now_s: float = 0.0
     jobs: list[tuple[float, float]] = field(default_factory=list)
     radio_sleeps_at_s: float = 0.0
-    returns: list[tuple[float, float, float]] = field(default_factory=list)
+    returns: list[tuple[float, float, Seen]] = field(default_factory=list)
 
     def backlog_s(self) -> float:
         """Work released and not yet done."""
@@ -41,21 +51,21 @@ class EventDevice:
     def tail_left_s(self) -> float:
         return max(self.radio_sleeps_at_s - self.now_s, 0.0)
 
-    def send(self, back_s: float, queue_s: float) -> None:
+    def send(self, back_s: float, seen: Seen) -> None:
         """Of several runs in flight the device listens to the one that is back first."""
         in_flight = [run for run in self.returns if run[1] > self.now_s]
         if any(back <= back_s for _, back, _ in in_flight):
             return
         self.returns = [run for run in self.returns if run not in in_flight]
-        self.returns.append((self.now_s, back_s, queue_s))
+        self.returns.append((self.now_s, back_s, seen))
 
-    def edge_seen(self) -> tuple[float, float]:
-        """Queueing and age that the newest run to have come back tells of."""
-        back = [(started, queue) for started, at, queue in self.returns if at <= self.now_s]
+    def last_run(self) -> tuple[Seen, float]:
+        """What the newest run to have come back tells, and its age."""
+        back = [(started, seen) for started, at, seen in self.returns if at <= self.now_s]
         if not back:
-            return 0.0, NEVER_SEEN_S
-        started, queue = max(back)
-        return queue, self.now_s - started
+            return Seen(), NEVER_S
+        started, seen = max(back, key=lambda run: run[0])
+        return seen, self.now_s - started
 
 
 @dataclass
@@ -72,6 +82,8 @@ class Task:
     upload_s: float
     download_s: float
     edge_queue_s: float
+    predicted_upload_s: float
+    predicted_download_s: float
 
 
 def tasks_of(scenario: Scenario) -> list[Task]:
@@ -87,6 +99,8 @@ def tasks_of(scenario: Scenario) -> list[Task]:
         scenario.true_moved.upload_s,
         scenario.true_moved.download_s,
         scenario.edge.queue_s,
+        scenario.predicted_moved.upload_s,
+        scenario.predicted_moved.download_s,
     )
     return [Task(*(float(column[step, 0]) for column in columns)) for step in range(scenario.steps)]
 
@@ -124,7 +138,9 @@ def run_at_edge(device: EventDevice, task: Task) -> tuple[float, float, bool]:
         seconds = budget_s + task.local_s
     else:
         joules += tail_j
-        device.send(device.now_s + seconds, task.edge_queue_s)
+        upload = math.log(task.upload_s / task.predicted_upload_s)
+        download = math.log(task.download_s / task.predicted_download_s)
+        device.send(device.now_s + seconds, Seen(task.edge_queue_s, upload, download))
     return seconds, joules, late
 
 
@@ -154,12 +170,16 @@ def test_every_quantity_of_an_episode(busy_config: EnvConfig, scenario: Scenario
             assert context.reference_s[0] == pytest.approx(
                 alone.reference_queue_s[step, 0] + task.local_s
             )
-            believed = dynamics.measured_context().edge
-            queue_s, age_s = device.edge_seen()
+            measured = dynamics.measured_context()
+            believed = measured.edge
+            run, age_s = device.last_run()
+            assert float(measured.last_run.upload[0]) == pytest.approx(run.upload, abs=1e-9)
+            assert float(measured.last_run.download[0]) == pytest.approx(run.download, abs=1e-9)
+            assert float(measured.last_run.age_s[0]) == pytest.approx(age_s, abs=1e-9)
             probe_age_s = alone.links.measured.age_s[step, 0]
             if age_s < probe_age_s:
                 seen += 1
-                assert believed.queue_s[0] == queue_s
+                assert believed.queue_s[0] == run.queue_s
             else:
                 assert believed.queue_s[0] == alone.edge.probed_queue_s[step, 0]
             assert believed.age_s[0] == pytest.approx(min(age_s, probe_age_s), abs=1e-9)

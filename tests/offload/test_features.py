@@ -24,6 +24,8 @@ from offload.types import (
     DecisionContext,
     DeviceState,
     EdgeState,
+    LastRun,
+    LinkHistory,
     LinkState,
     Objective,
     TaskProfile,
@@ -46,6 +48,8 @@ CONTEXT = DecisionContext(
     edge=EdgeState(queue_s=0.3, age_s=12.0),
     reference_s=3.0,
     reference_j=10.0,
+    history=LinkHistory(*(0.01 * number for number in range(12)), probe_gap_s=2.5),
+    last_run=LastRun(upload=0.7, download=-0.4, age_s=20.0),
 )
 
 
@@ -73,6 +77,22 @@ def test_every_raw_value_stands_under_its_name() -> None:
             "radio_tail_left": 0.1,
             "reference_seconds": 3.0,
             "predicted_local_cost": 2.4 / 3.0,
+            "uplink_recent": 0.0,
+            "downlink_recent": 0.01,
+            "rtt_recent": 0.02,
+            "uplink_mean": 0.03,
+            "downlink_mean": 0.04,
+            "rtt_mean": 0.05,
+            "uplink_spread": 0.06,
+            "downlink_spread": 0.07,
+            "rtt_spread": 0.08,
+            "uplink_before": 0.09,
+            "downlink_before": 0.10,
+            "rtt_before": 0.11,
+            "probe_gap": 2.5,
+            "run_upload": 0.7,
+            "run_download": -0.4,
+            "run_age": 20.0,
         }
     )
     # 0.1 s of RTT, 0.5 s at the edge, and some time for the bytes and the losses.
@@ -97,9 +117,11 @@ HIGH = np.array([f.high for f in FEATURES])
 def test_the_bounds_map_to_zero_and_one() -> None:
     np.testing.assert_array_equal(scale(LOW), 0.0)
     np.testing.assert_allclose(scale(HIGH), 1.0, rtol=1e-6)
-    assert {f.name for f in FEATURES if f.low != 0.0} == {"predicted_advantage"}
-    tie = np.where(np.array(FEATURE_NAMES) == "predicted_advantage", 0.0, HIGH)
-    assert scale(tie)[FEATURE_NAMES.index("predicted_advantage")] == 0.5
+    both_ways = [f.name for f in FEATURES if f.low != 0.0]
+    assert len(both_ways) == 12
+    assert {"predicted_advantage", "rtt_before", "run_upload"} < set(both_ways)
+    even = np.where(LOW < 0.0, 0.0, HIGH)
+    np.testing.assert_array_equal(scale(even)[LOW < 0.0], 0.5)
 
 
 def test_values_beyond_the_bounds_are_clipped() -> None:
@@ -169,6 +191,8 @@ def _one(rng: np.random.Generator, known: bool) -> DecisionContext:
         reference_j=amount(1e-3, 1e3),
         congestion_control=str(rng.choice(list(CONGESTION_CONTROLS))),
         moved=Transfer(amount(1e-3, 10.0), amount(1e-3, 10.0)) if known else None,
+        history=LinkHistory(*(float(rng.normal(0.0, 2.0)) for _ in range(12)), amount(0.1, 50.0)),
+        last_run=LastRun(float(rng.normal()), float(rng.normal()), amount(0.1, 1e3)),
     )
 
 
