@@ -61,7 +61,7 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
     | 18 | predicted_edge_cost | 1 | 0.1 | 1000 | cost of action 1 if the estimates were true |
     | 19 | predicted_advantage | 1 | linear | -2 to 2 | ln(predicted cost of 0 / that of 1) |
     | 20 | uplink_recent | ln | linear | -3 to 3 | rate up: recent probes' mean over the last's |
-    | 21 | downlink_recent | ln | linear | -3 to 3 | rate down: recent probes' mean over the last's |
+    | 21 | downlink_recent | ln | linear | -3 to 3 | rate down: recent probes' mean over last's |
     | 22 | rtt_recent | ln | linear | -3 to 3 | RTT: recent probes' mean over the last's |
     | 23 | uplink_mean | ln | linear | -3 to 3 | rate up: all probes' mean over the last's |
     | 24 | downlink_mean | ln | linear | -3 to 3 | rate down: all probes' mean over the last's |
