@@ -7,18 +7,21 @@ lost counts. Pure logic: executors, clock and budget are injected.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol, TypeAlias, runtime_checkable
 
-from offload.cost_model import edge_budget_s
+from offload.cost_model import edge_budget_s, transfer
 from offload.errors import ConfigError, OffloadError, RemoteError, RemoteFailure
 from offload.interfaces import Clock, Executor, LinkEstimator, Policy
+from offload.link_memory import LinkMemory
 from offload.types import (
     DecisionContext,
     EdgeState,
     ExecutionResult,
+    LastRun,
     Outcome,
     Placement,
     PlacementCost,
@@ -27,6 +30,7 @@ from offload.types import (
 
 WORKER_DIED = "worker_died"
 """The error code of a task that took its server worker with it."""
+_LEAST_S = 1e-6
 _NO_COST = PlacementCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -90,8 +94,9 @@ class DecisionEngine:
         local: runs a task on the device. Where it has no attribute ``isolated`` that is True, a
             task that killed a server worker is not run on it.
         edge: runs a task on the edge server.
-        estimator: when given, its newest link state replaces that of each context, and what the
-            last remote run saw of the edge's queue replaces its edge state.
+        estimator: when given, its newest link state replaces that of each context, with what the
+            engine remembers of earlier ones; what the last remote run saw of the edge's queue
+            replaces its edge state, and how its transfers went stands in ``last_run``.
         clock: time.
         budget_s: longest wait for the edge, in seconds.
         local_budget_s: bound on a local run. It is far beyond any deadline: a late answer of the
@@ -119,7 +124,8 @@ class DecisionEngine:
         self._budget_s = budget_s
         self._local_budget_s = local_budget_s
         self._on_record = on_record
-        self._edge_seen: tuple[float, float] | None = None  # queue_s, when
+        self._memory = LinkMemory()
+        self._last_run: _RemoteRun | None = None
 
     def run(self, task: TaskInstance, payload: bytes, context: DecisionContext) -> ExecutionResult:
         """Place the task, run it, and fall back to the device where the edge fails.
@@ -159,10 +165,16 @@ class DecisionEngine:
         """The context with what was last measured of the link and of the edge's queue."""
         if self._estimator is None:
             return context
-        context = replace(context, link=self._estimator.state())
-        if self._edge_seen is not None:
-            queue_s, seen_s = self._edge_seen
-            context = replace(context, edge=EdgeState(queue_s, self._clock.now() - seen_s))
+        link, now_s = self._estimator.state(), self._clock.now()
+        self._memory.saw(link, now_s)
+        context = replace(context, link=link, history=self._memory.history())
+        run = self._last_run
+        if run is not None:
+            context = replace(
+                context,
+                edge=EdgeState(run.queue_s, now_s - run.back_s),
+                last_run=LastRun(run.upload, run.download, now_s - run.decided_s),
+            )
         return context
 
     def _place(self, context: DecisionContext) -> Placement:
@@ -187,7 +199,7 @@ class DecisionEngine:
             if isinstance(error, RemoteFailure) and error.code == WORKER_DIED:
                 self._check_isolated()
             return self._fall_back(attempt)
-        self._edge_seen = (float(result.cost.queue_s), self._clock.now())
+        self._last_run = _remembered(attempt, result.cost, self._clock.now())
         return result
 
     def _fall_back(self, attempt: _Attempt) -> ExecutionResult:
@@ -238,6 +250,34 @@ class _Attempt:
     budget_s: float = 0.0
     lost_s: float = 0.0
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _RemoteRun:
+    """What the last remote run told: the edge's queue, and ln(seconds / predicted) of transfers."""
+
+    queue_s: float
+    upload: float
+    download: float
+    decided_s: float
+    back_s: float
+
+
+def _remembered(attempt: _Attempt, cost: PlacementCost, now_s: float) -> _RemoteRun:
+    context = attempt.context
+    predicted = context.moved or transfer(context.link, context.task, context.congestion_control)
+    return _RemoteRun(
+        queue_s=float(cost.queue_s),
+        upload=_surprise(cost.upload_s, predicted.upload_s),
+        download=_surprise(cost.download_s, predicted.download_s),
+        decided_s=attempt.decided_s,
+        back_s=now_s,
+    )
+
+
+def _surprise(measured_s: float, predicted_s: float) -> float:
+    """ln(measured / predicted), of seconds that a clock too coarse may call 0."""
+    return math.log(max(measured_s, _LEAST_S) / max(predicted_s, _LEAST_S))
 
 
 def _joined(first: str, second: str) -> str:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from offload.cost_model import transfer
 from offload.engine import DecisionEngine, TaskRecord
 from offload.errors import (
     ConfigError,
@@ -19,6 +23,8 @@ from offload.types import (
     DeviceState,
     EdgeState,
     ExecutionResult,
+    LastRun,
+    LinkHistory,
     LinkState,
     Outcome,
     Placement,
@@ -259,3 +265,28 @@ def test_with_an_estimator_link_and_edge_are_what_was_last_seen():
     assert first.edge == EdgeState(0.0, 0.0)  # the caller's: nothing was seen yet
     assert second.edge.queue_s == 0.2
     assert second.edge.age_s == pytest.approx(7.0)
+    # Decided on 1 ms after the call, which the run of 1 s and the 7 s follow.
+    assert first.last_run == LastRun()
+    assert second.last_run.age_s == pytest.approx(8.0)
+    predicted = transfer(fresh, context().task, "cubic")
+    assert second.last_run.upload == pytest.approx(math.log(0.3 / predicted.upload_s))
+
+
+def test_the_engine_remembers_the_probes_it_decided_on():
+    rates = iter([3e6, 3e6, 1e6])
+    fresh = LinkState(0.2, 0.01, 0.0, 3e6, 4e6, 0.5)
+
+    class Estimator:
+        def state(self) -> LinkState:
+            return replace(fresh, uplink_bps=next(rates))
+
+    setup = Setup(0)
+    engine = setup.engine(estimator=Estimator())
+    for _ in range(3):
+        engine.run(TASK, b"in", context())
+        setup.clock.time_s += 8.0
+    remembered = [seen.history for seen in setup.policy.seen]
+    assert remembered[0] == LinkHistory()
+    assert remembered[1].uplink_before == 0.0
+    assert remembered[2].uplink_before == pytest.approx(math.log(3.0))
+    assert remembered[2].probe_gap_s == pytest.approx(10.001)  # a local run of 2 s, and the 8 s
