@@ -6,7 +6,6 @@ import math
 import socket
 import time
 from collections import deque
-from types import TracebackType
 from typing import NamedTuple, Protocol, TypeVar
 
 import zmq
@@ -116,12 +115,7 @@ class EdgeClient:
     def __enter__(self) -> EdgeClient:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -10,7 +10,6 @@ import signal
 import socket
 import time
 from collections import Counter
-from types import TracebackType
 from typing import Any
 
 import zmq
@@ -99,12 +98,7 @@ class EdgeServer:
     def __enter__(self) -> EdgeServer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     @property

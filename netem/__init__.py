@@ -14,7 +14,7 @@ stands in ``link.limits``. See docs/network.md.
 """
 
 from netem.link import Link, open_link
+from netem.link_stats import DirectionStats, LinkStats
 from netem.namespaces import Endpoint
-from netem.qdisc import DirectionStats, LinkStats
 
 __all__ = ["DirectionStats", "Endpoint", "Link", "LinkStats", "open_link"]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from types import TracebackType
 
 from netem.backends import BACKENDS, Backend
 from netem.layout import Layout, claim, release
+from netem.link_stats import LinkStats
 from netem.loopback import LoopbackLayout
 from netem.namespaces import Endpoint
-from netem.qdisc import LinkStats, check_direction
+from netem.qdisc import check_direction
 from netem.termination import end_on_sigterm, let_sigterm_be
 from offload.errors import BackendError, ConfigError, UnknownNameError
 from offload.types import LinkProfile
@@ -208,12 +208,7 @@ class Link:
     def __enter__(self) -> Link:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def _start(self, profile: LinkProfile) -> None:

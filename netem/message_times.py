@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
 
 from netem.goodput import connect
 from netem.link import Link
@@ -82,12 +81,7 @@ class Messages:
     def __enter__(self) -> Messages:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self._device.close()
         self._edge.close()
 

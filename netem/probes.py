@@ -22,13 +22,13 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from types import TracebackType
 
 from netem.estimator import LinkEstimate, LinkTracker
 from netem.namespaces import Endpoint
 from netem.ping_run import PingRun
-from netem.probe_exchange import ASK_AGAIN_S, ProbeExchange
+from netem.probe_exchange import ProbeExchange
 from netem.probe_idle import IdleProbing
+from netem.probe_pings import MOST_PINGS, ping_enough
 from netem.probe_results import Echoes, ProbeCost
 from netem.probe_trains import find_rate
 from netem.responder import ProbeResponder
@@ -39,21 +39,11 @@ __all__ = ["Echoes", "LinkProber", "ProbeCost", "ProbeResponder"]
 
 UNKNOWN_RATE_BPS = 1e3
 """Reported for a direction that was never measured, because no train has come through."""
-MOST_PINGS = 60
-RTT_ERROR = 0.05
-LEAST_RTT_ERROR_S = 1e-4
-"""A measurement goes on pinging until the RTT's standard error is this share of it, or this."""
 _PINGING_SHARE = 0.4
 """Of a measurement's time, that further pings may take."""
 _GREETING_S = 2.0
 _FIRST_MEASUREMENTS = 3
 """At most, until both rates are known; then the background goes on by itself."""
-_FIRST_SPACING_S = 0.02
-_LIKELY_JITTER = 0.3
-"""Of the RTT: more than most links have, less than a busy Wi-Fi."""
-_JITTER_SAMPLES = 8
-_LAST_PONGS_S = 0.5
-"""Waited for the last answers of a link whose RTT is not known."""
 
 
 class LinkProber:
@@ -181,12 +171,7 @@ class LinkProber:
     def __enter__(self) -> LinkProber:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def _keep_probing(self, idle: IdleProbing) -> None:
@@ -219,7 +204,14 @@ class LinkProber:
         if not self._greet(min(deadline, time.monotonic() + timeout_s / 2)):
             return self._silent()
         known = self._tracker.estimate()
-        run = self._pings_enough(time.monotonic() + _PINGING_SHARE * timeout_s, deadline)
+        run = ping_enough(
+            self._exchange,
+            self._tracker,
+            self._pings,
+            until=time.monotonic() + _PINGING_SHARE * timeout_s,
+            deadline=deadline,
+            greeting_s=self._greeting_s,
+        )
         if not run.rtts_s:
             self._exchange.forget()  # perhaps the responder was started anew
             return self._silent()
@@ -243,36 +235,6 @@ class LinkProber:
             downlink_bps=rates[1] or before.downlink_bps,
         )
 
-    def _pings_enough(self, until: float, deadline: float) -> PingRun:
-        """The least number of pings, and more until RTT is known well enough or time is over.
-
-        Where none came back, as in a burst of losses counted in packets, more until the deadline.
-        """
-
-        def more(run: PingRun) -> bool:
-            if run.sent < self._pings:
-                return True
-            if run.sent >= MOST_PINGS:
-                return False
-            if not run.rtts_s:
-                return time.monotonic() < deadline - _LAST_PONGS_S
-            found = self._tracker.estimate().rtt
-            is_enough = found.sd <= max(RTT_ERROR * found.value, LEAST_RTT_ERROR_S)
-            return not is_enough and time.monotonic() < until
-
-        def spacing_s(run: PingRun) -> float:
-            if run.sent >= self._pings and not run.rtts_s:
-                return ASK_AGAIN_S
-            found = self._tracker.estimate()
-            is_known = found.jitter.samples >= _JITTER_SAMPLES
-            rtt_s = self._greeting_s if math.isnan(found.rtt.value) else found.rtt.value
-            return ping_spacing_s(rtt_s, found.jitter.value if is_known else math.nan)
-
-        found = self._tracker.estimate()
-        known_s = found.rtt.value + 4 * found.jitter.value
-        patience_s = _LAST_PONGS_S if math.isnan(known_s) else 0.2 + known_s
-        return self._exchange.echo(more, spacing_s, patience_s)
-
     def _count_unanswered(self, run: PingRun) -> None:
         """The last pings of a run that is over: no later answer says which way they were lost."""
         if run.rtts_s:
@@ -290,16 +252,3 @@ class LinkProber:
     def _silent(self) -> LinkState:
         self._tracker.saw_silence()
         return self._state()
-
-
-def ping_spacing_s(rtt_s: float, jitter_s: float) -> float:
-    """Time between the pings of a measurement; a jitter of NaN: not known yet, an RTT of NaN: none.
-
-    A link that keeps packets in order holds up one that would overtake. Twice the jitter of the
-    round trip apart, 2.8 times that of one direction, the mean of each direction is high by 1 % of
-    its jitter; 0.9 times apart by 16 %.
-    """
-    if math.isnan(rtt_s):
-        return _FIRST_SPACING_S
-    wanted_s = _LIKELY_JITTER * rtt_s if math.isnan(jitter_s) else jitter_s
-    return min(0.12, max(0.01, 0.25 * min(rtt_s, 0.24), 2.0 * wanted_s))

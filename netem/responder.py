@@ -9,7 +9,6 @@ import threading
 import time
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from types import TracebackType
 
 from netem.dispersion import train_rate_bps
 from netem.namespaces import Endpoint
@@ -96,12 +95,7 @@ class ProbeResponder:
     def __enter__(self) -> ProbeResponder:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()
 
     def _answer_one(self) -> None:

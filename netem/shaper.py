@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from netem import qdisc
-from netem.qdisc import LinkStats
+from netem import qdisc, qdisc_shown
+from netem.link_stats import LinkStats
 from offload.errors import BackendError, VerifyError
 from offload.types import LinkProfile
 
@@ -53,7 +53,7 @@ class Shaper:
         wrong = [
             f"{name} {difference}"
             for name, new, reply in zip(("uplink", "downlink"), directions, shown, strict=True)
-            for difference in qdisc.differences(new, reply)
+            for difference in qdisc_shown.differences(new, reply)
         ]
         if wrong:
             raise VerifyError(f"profile {profile.name!r} is not what was set: " + "; ".join(wrong))
@@ -62,7 +62,7 @@ class Shaper:
     def stats(self) -> LinkStats:
         """Counters of both directions, since their trees were last built anew."""
         shown = self._run_tc([f"qdisc show dev {device}" for device in self._devices])
-        return LinkStats(qdisc.counters(shown[0]), qdisc.counters(shown[1]))
+        return LinkStats(qdisc_shown.counters(shown[0]), qdisc_shown.counters(shown[1]))
 
 
 def parse_replies(text: str, expected: int) -> list[Any]:

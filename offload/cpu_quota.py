@@ -11,7 +11,6 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import Literal
 
 from offload.cgroup import CpuGroup, find_cpu_parent, remove_stale
@@ -150,10 +149,5 @@ class CpuLimit:
     def __enter__(self) -> CpuLimit:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.close()

@@ -12,7 +12,8 @@ from typing import Any, ClassVar, NoReturn, Protocol
 from netem import unprivileged
 from netem.emulator.ports import TUN_DEVICE
 from netem.layout import Layout
-from netem.qdisc import ORDER_RATE_BPS, LinkStats
+from netem.link_stats import LinkStats
+from netem.qdisc import ORDER_RATE_BPS
 from offload.errors import ConfigError
 from offload.types import LinkProfile
 

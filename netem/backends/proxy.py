@@ -20,6 +20,7 @@ from typing import IO, ClassVar, TypeVar
 import msgspec
 
 from netem.backends.base import Capability, refuse_seed
+from netem.link_stats import DirectionStats, LinkStats
 from netem.loopback import ADDRESS, LoopbackLayout
 from netem.proxying.messages import (
     Answer,
@@ -33,7 +34,6 @@ from netem.proxying.messages import (
     Order,
     Settings,
 )
-from netem.qdisc import DirectionStats, LinkStats
 from offload.errors import BackendError, ConfigError, VerifyError
 from offload.types import DirectionProfile, LinkProfile
 

@@ -15,8 +15,8 @@ from netem.backends.base import (
     refuse_seed,
 )
 from netem.layout import Layout, Wire, configure_end, offloads_off, silence_ipv6
+from netem.link_stats import LinkStats
 from netem.namespaces import add_namespace, call_in_namespace, namespace_path, run_tool
-from netem.qdisc import LinkStats
 from netem.shaper import Shaper, parse_replies
 from offload.errors import BackendError
 from offload.types import LinkProfile

@@ -28,8 +28,9 @@ from netem.backends.tun_process import (
 from netem.emulator.ports import PortKind
 from netem.emulator.settings import DirectionSettings
 from netem.layout import Layout, configure_end, offloads_off, silence_ipv6
+from netem.link_stats import DirectionStats, LinkStats
 from netem.namespaces import add_namespace, call_in_namespace, namespace_path, run_tool
-from netem.qdisc import DirectionStats, LinkStats, check_direction
+from netem.qdisc import check_direction
 from offload.errors import BackendError, VerifyError
 from offload.types import LinkProfile
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import shutil
 import signal
 import subprocess
@@ -28,9 +27,10 @@ from netem.backends.base import (
 )
 from netem.backends.tc import TOOLS
 from netem.backends.uml_console import UmlConsole
+from netem.backends.uml_guest import init_script, kernel_version, module_files, save_modes
 from netem.layout import TAP_QUEUE_PACKETS, Layout, configure_end
+from netem.link_stats import LinkStats
 from netem.namespaces import add_namespace, namespace_path, run_tool
-from netem.qdisc import LinkStats
 from netem.shaper import Shaper
 from offload.errors import BackendError
 from offload.types import LinkProfile
@@ -43,8 +43,6 @@ _UML_TOOLS = {
     "stty": "coreutils",
     **TOOLS,
 }
-_MODULES = ("sch_tbf", "sch_netem")
-_MODULE_DIRECTORY = Path("/usr/lib/uml/modules")
 _MEMORY = "64M"
 _AVX_OFF = "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX512BW,-AVX2,-AVX,-XSAVE,-XSAVEC"
 _INSTALL = "apt-get install user-mode-linux iproute2 ethtool kmod"
@@ -86,8 +84,8 @@ class UmlBackend(PacketBackend):
             run_tool(["unshare", "--net", "--", *tap])
         except BackendError as error:
             return Capability(False, f"cannot make a tap: {error}", "modprobe tun")
-        saves = "" if _save_modes()[0] == "xsave" else "; AMX processor: guest without AVX"
-        return Capability(True, f"User-Mode Linux {_version()} and taps are here{saves}")
+        saves = "" if save_modes()[0] == "xsave" else "; AMX processor: guest without AVX"
+        return Capability(True, f"User-Mode Linux {kernel_version()} and taps are here{saves}")
 
     def use_seed(self, seed: int) -> None:
         """Refused: kernel netem draws its own numbers."""
@@ -138,7 +136,7 @@ class UmlBackend(PacketBackend):
     def _boot(self) -> None:
         """Boot, and again if it failed; a processor with AMX needs another way than one without."""
         failures = []
-        for attempt, save in enumerate(_save_modes()):
+        for attempt, save in enumerate(save_modes()):
             try:
                 self._spawn(attempt, save).wait_for("ROUTER READY", BOOT_TIMEOUT_S)
                 self._keep_awake()
@@ -214,62 +212,3 @@ class UmlBackend(PacketBackend):
         if self._console is None:
             raise BackendError("the User-Mode Linux router is not running")
         return self._console.converse(lines)
-
-
-def init_script(layout: Layout) -> str:
-    """The guest's init: loads the qdiscs, sets up routing, ends as tc reading lines."""
-    lines = [
-        "#!/bin/sh",
-        "set -e",
-        "export PATH=/usr/sbin:/usr/bin:/sbin:/bin",
-        f"{shlex.quote(str(layout.directory / 'mount'))} -t proc proc /proc",
-        "stty -echo -onlcr < /dev/console",
-        *(f"insmod {shlex.quote(str(path))}" for path in module_files()),
-        "ip link set lo up",
-    ]
-    for index, wire in enumerate((layout.device, layout.edge)):
-        device = f"vec{index}"
-        lines += [
-            f"ethtool -K {device} tx off rx off tso off gso off gro off",
-            f"ip link set {device} up",
-            f"ip address add {wire.router_address}/30 dev {device}",
-            f"ip neigh replace {wire.endpoint.address} lladdr {wire.endpoint_mac}"
-            f" nud permanent dev {device}",
-        ]
-    lines += [
-        "echo 1 > /proc/sys/net/ipv4/ip_forward",
-        "echo 1 > /proc/sys/kernel/printk",  # the console belongs to tc from here on
-        "echo ROUTER READY",
-        "exec tc -s -j -force -batch -",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def module_files() -> list[Path]:
-    """The guest kernel's qdisc modules.
-
-    Raises:
-        BackendError: they are not there for the installed version.
-    """
-    directory = _MODULE_DIRECTORY / _version() / "kernel" / "net" / "sched"
-    files = [directory / f"{name}.ko" for name in _MODULES]
-    missing = [str(path) for path in files if not path.exists()]
-    if missing:
-        raise BackendError(f"no guest kernel module at {', '.join(missing)}")
-    return files
-
-
-def _version() -> str:
-    return run_tool(["linux.uml", "--version"]).strip()
-
-
-def _save_modes() -> tuple[str, str, str]:
-    """The ways to save the guest's registers, in the order they are tried; see uml_launch.
-
-    The likelier one gets a second try: of some hundred guests one cannot fork its first program.
-    """
-    flags = next(
-        (line for line in Path("/proc/cpuinfo").read_text().splitlines() if line[:5] == "flags"), ""
-    )
-    likely, other = ("fxsave", "xsave") if "amx_tile" in flags.split() else ("xsave", "fxsave")
-    return likely, likely, other

@@ -12,7 +12,7 @@ from netem.conformance.check import Check, within
 from netem.conformance.flows import HEADERS_BYTES, SMALL_BYTES, Flow, Record, exchange
 from netem.conformance.settings import link_of, one_way
 from netem.link import Link
-from netem.qdisc import DirectionStats
+from netem.link_stats import DirectionStats
 
 SHARE_BOUND = 0.15
 BURST_BOUND = 0.20

@@ -8,7 +8,7 @@ import numpy as np
 
 from netem.conformance.check import Check
 from netem.conformance.flows import FULL_BYTES, HEADERS_BYTES, Flow, exchange
-from netem.conformance.settings import link_of, one_way
+from netem.conformance.settings import QUEUE_S, link_of, one_way
 from netem.conformance.timing import FRAME_BYTES, Pair
 from netem.goodput import available_congestion_control, tcp_goodput
 from netem.link import Link
@@ -20,6 +20,7 @@ GOODPUT_BOUND = (0.90, 0.97)
 LONG_FAT_BOUND = (0.85, 0.97)
 """Room for 300 packets would leave 0.60 of the rate at this delay, for 100 packets 0.20."""
 STEP_BOUND_S = 0.1
+_BACKLOG_PATIENCE_S = 5.0
 _SEGMENT_BITS = 8 * 1448
 
 
@@ -160,13 +161,24 @@ def _stream_step(
 ) -> tuple[float, int]:
     window_s = 0.5
     with busy_stream(link, direction) as arrivals:
-        time.sleep(1.0)
+        _wait_for_backlog(link, direction, 0.8 * old_bps * QUEUE_S / 8)
         changed_ns = time.time_ns()
         link.apply(after)
         time.sleep(window_s + 0.1)
     end_ns = changed_ns + int(1e9 * window_s)
     count = arrivals.by(end_ns) - arrivals.by(changed_ns)
     return rate_lag_s(8 * count, window_s, old_bps, new_bps), round(8 * count / _SEGMENT_BITS)
+
+
+def _wait_for_backlog(link: Link, direction: str, least_bytes: float) -> None:
+    """Until so much waits; a stream that never fills the queue shows in what is measured then."""
+    deadline = time.monotonic() + _BACKLOG_PATIENCE_S
+    while time.monotonic() < deadline:
+        stats = link.stats()
+        waiting = stats.uplink if direction == "up" else stats.downlink
+        if waiting.backlog_bytes >= least_bytes:
+            return
+        time.sleep(0.01)
 
 
 def rate_lag_s(bits: float, window_s: float, old_bps: float, new_bps: float) -> float:

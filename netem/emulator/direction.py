@@ -11,7 +11,8 @@ import random
 from collections import deque
 
 from netem.emulator.settings import DirectionSettings
-from netem.qdisc import TBF_BURST_BYTES, DirectionStats
+from netem.link_stats import DirectionStats
+from netem.qdisc import TBF_BURST_BYTES
 
 NEVER_NS = 1 << 63
 _TOKENS_A_BYTE = 8 * 10**9

@@ -7,7 +7,7 @@ import dataclasses
 
 import pytest
 
-from netem import qdisc
+from netem import qdisc, qdisc_shown
 from offload.errors import ConfigError
 from offload.link_profiles import PROFILES, get_profile
 from offload.types import DirectionProfile
@@ -115,7 +115,7 @@ def test_a_tree_of_another_form_is_built_anew() -> None:
 
 
 def test_true_reply_passes() -> None:
-    assert qdisc.differences(CONGESTED_UP, SHOWN) == []
+    assert qdisc_shown.differences(CONGESTED_UP, SHOWN) == []
 
 
 @pytest.mark.parametrize(
@@ -146,19 +146,19 @@ def test_tampered_reply_is_named(
     for key in path[:-1]:
         options = options[key]
     options[path[-1]] = value
-    found = qdisc.differences(CONGESTED_UP, shown)
+    found = qdisc_shown.differences(CONGESTED_UP, shown)
     assert len(found) == 1
     assert named in found[0]
 
 
 def test_missing_and_foreign_qdiscs_are_named() -> None:
-    assert "tbf" in qdisc.differences(CONGESTED_UP, SHOWN[:1])[0]
-    assert "pfifo_fast" in qdisc.differences(CONGESTED_UP, [{"kind": "pfifo_fast"}])[0]
-    assert qdisc.differences(get_profile("lan").uplink, SHOWN) != []
+    assert "tbf" in qdisc_shown.differences(CONGESTED_UP, SHOWN[:1])[0]
+    assert "pfifo_fast" in qdisc_shown.differences(CONGESTED_UP, [{"kind": "pfifo_fast"}])[0]
+    assert qdisc_shown.differences(get_profile("lan").uplink, SHOWN) != []
 
 
 def test_counters_tell_loss_from_a_full_queue() -> None:
-    found = qdisc.counters(SHOWN)
+    found = qdisc_shown.counters(SHOWN)
     assert (found.sent_packets, found.sent_bytes) == (179, 7846)
     assert (found.lost_packets, found.queue_dropped_packets) == (3, 2)
     assert found.dropped_packets == 5
