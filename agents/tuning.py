@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,12 +41,8 @@ WARMUP_CHECKS = 8
 
 def require_optuna() -> None:
     """Raises ConfigError with the way out where Optuna is missing."""
-    try:
-        import optuna  # noqa: F401
-    except ImportError:
-        raise ConfigError(
-            "--tune needs the package optuna; pip install -r requirements-tune.txt"
-        ) from None
+    if find_spec("optuna") is None:
+        raise ConfigError("--tune needs the package optuna; pip install -r requirements-tune.txt")
 
 
 def open_study(folder: Path, plan: Plan) -> Study:

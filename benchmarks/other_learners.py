@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,8 @@ def play(model: Any, scenario: Scenario, world: EnvConfig) -> tuple[float, float
 
 def train(model: Any, steps: int, scenario: Scenario, world: EnvConfig) -> tuple[Check, float]:
     """Train; the best check and the seconds spent besides checking."""
+    from agents.training_log import silent_log
+
     found: list[Check] = []
     checking_s = 0.0
 
@@ -125,6 +128,7 @@ def train(model: Any, steps: int, scenario: Scenario, world: EnvConfig) -> tuple
             checking_s += time.perf_counter() - start
         return True
 
+    model.set_logger(silent_log())
     start = time.perf_counter()
     model.learn(steps, callback=watch, log_interval=1_000_000_000)
     return min(found, key=lambda each: each.cost), time.perf_counter() - start - checking_s
@@ -136,12 +140,10 @@ def main(config: Config) -> None:
 
     from offload.errors import ConfigError
 
-    try:
-        import sb3_contrib  # noqa: F401
-    except ImportError:
+    if find_spec("sb3_contrib") is None:
         raise ConfigError(
             "sb3-contrib is missing: pip install --no-deps -r requirements-contrib.txt"
-        ) from None
+        )
     torch.set_num_threads(1)
     world = EnvConfig(objective=config.objective)
     table = Table(

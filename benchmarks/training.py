@@ -112,11 +112,13 @@ def usual_ppo(steps: int) -> tuple[int, float]:
     from stable_baselines3 import PPO
     from stable_baselines3.common.vec_env import DummyVecEnv
 
+    from agents.training_log import silent_log
     from envs.task_offloading import TaskOffloadingEnv
 
     torch.set_num_threads(1)  # as ours has: the quicker setting for networks so small
     env = DummyVecEnv([TaskOffloadingEnv] * 8)
     model = PPO("MlpPolicy", env, batch_size=64, n_epochs=10, device="cpu", seed=0)
+    model.set_logger(silent_log())
     start = time.perf_counter()
     model.learn(steps)
     seconds = time.perf_counter() - start

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from agents.bundle import BundlePolicy, PolicyBundle
+from agents.onnx_export import to_onnx
 from envs.config import EnvConfig
 from envs.dynamics import OffloadDynamics
 from envs.scenario import draw_scenario
@@ -20,8 +21,6 @@ from offload.features import FEATURES, N_FEATURES, raw_features, scale
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
 pytest.importorskip("onnx", reason="pip install -r requirements-onnx.txt")
-
-from agents.onnx_export import to_onnx  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[2]
 
