@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "envs": {"offload"},
     "agents": {"offload", "envs"},
     "testbed": {"offload", "netem", "edge_server"},
+    "evidence": {"offload", "netem", "envs", "agents", "testbed"},
 }
 """Each package, and the packages of ours it may know. Scripts and benchmarks join them all."""
 

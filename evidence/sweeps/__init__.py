@@ -1,0 +1,1 @@
+"""Where offloading stops paying: one quantity of link, device or edge swept, all else kept."""
