@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from proxied import LAN
 
 from netem import Link, open_link
 from netem.backends import TunBackend, UmlBackend
@@ -18,9 +18,6 @@ from netem.layout import STATE_DIRECTORY, living_owner
 from offload.link_profiles import get_profile
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Started in the background of a script; programs of the tests would inherit that.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def slots_in_use() -> set[int]:
@@ -76,6 +73,19 @@ def uml_link() -> Iterator[Link]:
     with open_link(get_profile("lan"), "uml") as link:
         yield link
     assert left_behind(before) == set()
+
+
+@pytest.fixture(scope="module")
+def opened_proxy() -> Iterator[Link]:
+    with open_link(LAN, "proxy") as link:
+        yield link
+
+
+@pytest.fixture
+def proxy_link(opened_proxy: Link) -> Link:
+    """The module's one proxied link, unshaped."""
+    opened_proxy.apply(LAN)
+    return opened_proxy
 
 
 def run_cli(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:

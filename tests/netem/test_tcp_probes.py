@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import socket
 import struct
 import subprocess
@@ -14,25 +13,11 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import REPOSITORY
+from made_links import one, profile
 
-from netem import Link, open_link
+from netem import Link
 from netem.tcp_probes import TcpProber
 from netem.tcp_responder import MAX_BYTES, TcpProbeResponder
-from offload.types import DirectionProfile, LinkProfile
-
-
-def one(rate_bps: float | None = None, delay_s: float = 0.0, **more: float) -> DirectionProfile:
-    return dataclasses.replace(DirectionProfile(rate_bps, delay_s, 0.0, 0.0, 1.0, 0.2), **more)
-
-
-def profile(uplink: DirectionProfile, downlink: DirectionProfile) -> LinkProfile:
-    return LinkProfile("test", uplink, downlink, "wifi", "test")
-
-
-@pytest.fixture(scope="module")
-def link() -> Iterator[Link]:
-    with open_link(profile(one(), one()), "proxy") as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")
@@ -51,19 +36,20 @@ def responder() -> Iterator[TcpProbeResponder]:
     [(1.3e6, 3.5e6, 0.030, 0.005), (20e6, 8e6, 0.004, 0.0)],
 )
 def test_finds_what_is_set(
-    link: Link,
+    proxy_link: Link,
     responder: TcpProbeResponder,
     up_bps: float,
     down_bps: float,
     one_way_s: float,
     jitter_s: float,
 ) -> None:
-    link.apply(
+    proxy_link.apply(
         profile(
-            one(up_bps, one_way_s, jitter_s=jitter_s), one(down_bps, one_way_s, jitter_s=jitter_s)
+            one(up_bps, one_way_s, jitter_s=jitter_s, queue_s=0.2),
+            one(down_bps, one_way_s, jitter_s=jitter_s, queue_s=0.2),
         )
     )
-    with contextlib.closing(TcpProber(*link.reach(responder.address[1]))) as prober:
+    with contextlib.closing(TcpProber(*proxy_link.reach(responder.address[1]))) as prober:
         # A single measurement may fall into a stall of this machine; the median of three hardly.
         states = [prober.measure() for _ in range(3)]
     state = states[-1]
@@ -76,13 +62,13 @@ def test_finds_what_is_set(
         assert 0.5 * 2**0.5 * jitter_s < state.jitter_s < 2 * 2**0.5 * jitter_s
 
 
-def test_counts_what_it_costs(link: Link, responder: TcpProbeResponder) -> None:
-    link.apply(profile(one(4e6, 0.002), one(4e6, 0.002)))
-    before = link.stats()
-    with contextlib.closing(TcpProber(*link.reach(responder.address[1]))) as prober:
+def test_counts_what_it_costs(proxy_link: Link, responder: TcpProbeResponder) -> None:
+    proxy_link.apply(profile(one(4e6, 0.002), one(4e6, 0.002)))
+    before = proxy_link.stats()
+    with contextlib.closing(TcpProber(*proxy_link.reach(responder.address[1]))) as prober:
         prober.measure()
         cost = prober.cost
-    after = link.stats()
+    after = proxy_link.stats()
     assert cost.measurements == 1
     # The proxy's own count; single requests carry a header each, which the cost takes as shared.
     for counted, known in (

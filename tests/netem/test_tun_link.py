@@ -6,7 +6,6 @@ at the receiver's interface.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import socket
 import statistics
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import left_behind, need_tun, slots_in_use
+from made_links import one, profile
 
 from netem import Endpoint, Link, open_link
 from netem.backends import Capability, TcBackend, TunBackend, tun
@@ -24,19 +24,9 @@ from netem.layout import claim, release
 from netem.measurement import settle
 from offload.errors import BackendError, ConfigError, VerifyError
 from offload.link_profiles import get_profile
-from offload.types import DirectionProfile, LinkProfile
 
 _SO_RCVBUFFORCE, _SO_TIMESTAMPNS = 33, 35
 LOSSY = {"loss_enter": 0.1, "loss_leave": 0.4}
-
-
-def one(rate_bps: float | None = None, delay_s: float = 0.0, **more: float) -> DirectionProfile:
-    plain = DirectionProfile(rate_bps, delay_s, 0.0, 0.0, 1.0, 0.1)
-    return dataclasses.replace(plain, **more)
-
-
-def profile(uplink: DirectionProfile, downlink: DirectionProfile) -> LinkProfile:
-    return LinkProfile("test", uplink, downlink, "wifi", "test")
 
 
 @pytest.fixture(scope="module")

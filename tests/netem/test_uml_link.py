@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import multiprocessing
 import socket
 import subprocess
@@ -12,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 from conftest import need_uml
+from made_links import one, profile
 
 from netem import Endpoint, Link, open_link
 from netem.goodput import available_congestion_control, tcp_goodput
@@ -19,18 +19,8 @@ from netem.measurement import loss_error
 from netem.probes import UNKNOWN_RATE_BPS, LinkProber, ProbeResponder
 from offload.errors import BackendError, ConfigError, VerifyError
 from offload.link_profiles import get_profile
-from offload.types import DirectionProfile, LinkProfile
 
 pytestmark = pytest.mark.uml
-
-
-def one(rate_bps: float | None = None, delay_s: float = 0.0, **more: float) -> DirectionProfile:
-    plain = DirectionProfile(rate_bps, delay_s, 0.0, 0.0, 1.0, 0.1)
-    return dataclasses.replace(plain, **more)
-
-
-def profile(uplink: DirectionProfile, downlink: DirectionProfile) -> LinkProfile:
-    return LinkProfile("test", uplink, downlink, "wifi", "test")
 
 
 @pytest.fixture(scope="module")
