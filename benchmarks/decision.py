@@ -11,30 +11,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tyro
 from rich.console import Console
 from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from agents.bundle import BundlePolicy
-from agents.onnx_export import to_onnx
-from agents.run_directory import MODEL_NAME
-from agents.training import TrainConfig, train
 from envs.config import EnvConfig
-from envs.dynamics import OffloadDynamics
-from envs.scenario import draw_scenario
-from envs.streams import Purpose, stream
-from envs.workload import WorkloadTable
 from offload.cost_model import transfer
 from offload.energy_model import RADIOS
 from offload.errors import OffloadError
 from offload.features import raw_features, scale
-from offload.tasks.profile_table import load_profile_table
 from offload.types import (
     DecisionContext,
     DeviceState,
@@ -43,7 +35,6 @@ from offload.types import (
     TaskProfile,
 )
 
-ROUNDS = 20
 CALLS = 250
 BATCH = 65_536
 SB3 = "SB3 predict"
@@ -66,10 +57,20 @@ CONTEXT = DecisionContext(
 """What a device knows when it decides: plain numbers, the transfer not yet predicted."""
 
 
-def _percentiles_us(calls: dict[str, Callable[[int], object]]) -> dict[str, tuple[float, float]]:
-    """Median and 99th percentile of each, timed in turns."""
+@dataclass(frozen=True)
+class Options:
+    """Time every way of deciding, side by side."""
+
+    rounds: int = 20
+    """Turns of each; a turn is 250 single decisions, or one batch."""
+
+
+def _percentiles_us(
+    calls: dict[str, Callable[[int], object]], rounds: int
+) -> dict[str, tuple[float, float]]:
+    """Median and 99th percentile of each, timed in turns, the first of which does not count."""
     spans: dict[str, list[int]] = {name: [] for name in calls}
-    for around in range(ROUNDS + 1):
+    for around in range(rounds + 1):
         for name, call in calls.items():
             for index in range(CALLS):
                 start = time.perf_counter_ns()
@@ -79,11 +80,11 @@ def _percentiles_us(calls: dict[str, Callable[[int], object]]) -> dict[str, tupl
     return {name: (float(np.median(us)), float(np.percentile(us, 99))) for name, us in kept.items()}
 
 
-def _millions_per_s(call: Callable[[], object]) -> tuple[float, float]:
+def _millions_per_s(call: Callable[[], object], rounds: int) -> tuple[float, float]:
     """Million decisions in a second of the clock, and of CPU time: others use the machine too."""
     call()
     seconds = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         start, cpu = time.perf_counter(), time.process_time()
         call()
         seconds.append((time.perf_counter() - start, time.process_time() - cpu))
@@ -93,6 +94,12 @@ def _millions_per_s(call: Callable[[], object]) -> tuple[float, float]:
 
 def _raw_observations(config: EnvConfig) -> np.ndarray:
     """What devices meet, in physical units, shape (BATCH, N_FEATURES)."""
+    from envs.dynamics import OffloadDynamics
+    from envs.scenario import draw_scenario
+    from envs.streams import Purpose, stream
+    from envs.workload import WorkloadTable
+    from offload.tasks.profile_table import load_profile_table
+
     table = WorkloadTable.of(load_profile_table(), config.workload)
     dynamics = OffloadDynamics(
         draw_scenario(stream(Purpose.TEST, 0), config, table, BATCH // 64), config
@@ -114,10 +121,15 @@ def _onnx_session(model: Any) -> Any:
     )
 
 
-def main() -> None:
+def main(options: Options) -> None:
     """Train a little, then time every way of deciding with that policy."""
     import torch
     from stable_baselines3 import PPO
+
+    from agents.bundle import BundlePolicy
+    from agents.onnx_export import to_onnx
+    from agents.run_directory import MODEL_NAME
+    from agents.training import TrainConfig, train
 
     torch.set_num_threads(1)
     raw = _raw_observations(EnvConfig())
@@ -146,7 +158,8 @@ def main() -> None:
             SB3: lambda i: model.predict(many[i], deterministic=True),
             "bundle, from what the device knows": lambda i: policy.decide(CONTEXT),
             "the same, transfer predicted before": lambda i: policy.decide(known),
-        }
+        },
+        options.rounds,
     )
     console = Console()
     shown = Table("one decision", "p50 us", "p99 us", "times SB3 predict", title="One at a time")
@@ -167,12 +180,12 @@ def main() -> None:
         ("torch module", torch_batch),
         (SB3, lambda: model.predict(many, deterministic=True)),
     ):
-        shown.add_row(name, *(f"{speed:.2f}" for speed in _millions_per_s(call)))
+        shown.add_row(name, *(f"{speed:.2f}" for speed in _millions_per_s(call, options.rounds)))
     console.print(shown)
 
 
 if __name__ == "__main__":
     try:
-        main()
+        main(tyro.cli(Options, description=__doc__))
     except OffloadError as error:
         sys.exit(f"error: {error}")

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import tyro
 from rich.console import Console
 from rich.table import Table
 
@@ -63,14 +65,34 @@ def peak_mib(command: list[str], until_s: float | None = None) -> float:
     return peak
 
 
-def main() -> None:
+@dataclass(frozen=True)
+class Options:
+    """Measure a training, a live evaluation and an idle server."""
+
+    steps: int = 300_000
+    """Of the training."""
+    tasks: int = 26
+    """Of the live evaluation."""
+
+
+def main(options: Options) -> None:
     """Measure the three and print them beside their bounds."""
     python = sys.executable
     with tempfile.TemporaryDirectory() as folder:
         out = ["--out", folder]
         rows = (
-            ("training, PPO", 1536, [python, "train.py", "--steps", "300000", *out], None),
-            ("live evaluation", 2560, [python, "evaluate.py", "--tasks", "26", *out], None),
+            (
+                "training, PPO",
+                1536,
+                [python, "train.py", "--steps", f"{options.steps}", *out],
+                None,
+            ),
+            (
+                "live evaluation",
+                2560,
+                [python, "evaluate.py", "--tasks", f"{options.tasks}", *out],
+                None,
+            ),
             (
                 "edge server, idle, 2 workers",
                 400,
@@ -85,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(Options, description=__doc__))
