@@ -51,9 +51,7 @@ class CpuLimit:
         method: Method | None = None,
         mounts: Path = Path("/proc/self/mounts"),
     ) -> None:
-        if not 1.0 <= slowdown <= _MAX_SLOWDOWN:
-            raise ConfigError(f"slowdown {slowdown} is not from 1 to {_MAX_SLOWDOWN:g}")
-        self.slowdown = slowdown
+        self.slowdown = _checked(slowdown)
         self.method: Method = "none"
         self.reason = "a slowdown of 1 needs no limit"
         self._by_name = method is not None
@@ -71,7 +69,7 @@ class CpuLimit:
             self._sleep_because(error)
             return
         self.method = self._group.method
-        self.reason = f"quota {self._quota_s * 1e3:g} of {self._period_s * 1e3:g} ms"
+        self.reason = self._quota_text
 
     @property
     def _period_s(self) -> float:
@@ -80,6 +78,10 @@ class CpuLimit:
     @property
     def _quota_s(self) -> float:
         return self._period_s / self.slowdown
+
+    @property
+    def _quota_text(self) -> str:
+        return f"quota {self._quota_s * 1e3:g} of {self._period_s * 1e3:g} ms"
 
     def _make_group(self, mounts: Path, method: Method | None) -> CpuGroup:
         parent = find_cpu_parent(method, mounts)
@@ -117,6 +119,19 @@ class CpuLimit:
         self.reason = f"no cgroup CPU quota can be set here: {error}"
         _LOG.warning("%s; sleeping after each task instead", self.reason)
 
+    def change(self, slowdown: float) -> None:
+        """Another factor from now on, for the processes added before too.
+
+        Raises:
+            ConfigError: it is out of bounds, or no limit was asked for at the start.
+        """
+        if self.method == "none":
+            raise ConfigError("a CPU limit that began with a slowdown of 1 cannot be changed")
+        self.slowdown = _checked(slowdown)
+        if self._group is not None:
+            self._group.set_quota(self._period_s, self._quota_s)
+            self.reason = self._quota_text
+
     @contextlib.contextmanager
     def lifted(self) -> Iterator[None]:
         """The limit taken off for the block: to load models outside of any timing."""
@@ -151,3 +166,9 @@ class CpuLimit:
 
     def __exit__(self, *raised: object) -> None:
         self.close()
+
+
+def _checked(slowdown: float) -> float:
+    if not 1.0 <= slowdown <= _MAX_SLOWDOWN:
+        raise ConfigError(f"slowdown {slowdown} is not from 1 to {_MAX_SLOWDOWN:g}")
+    return slowdown

@@ -33,6 +33,8 @@ from testbed.messages import (
     Measured,
     Order,
     Ready,
+    SlowDown,
+    Slowed,
     Timing,
     Warm,
     WarmUp,
@@ -82,6 +84,8 @@ class Device:
                 return self._warm_up(order)
             if isinstance(order, Measure):
                 return self._measure()
+            if isinstance(order, SlowDown):
+                return self._slow_down(order)
             return self._execute(order)
         except OffloadError as error:
             return Broken(f"{type(error).__name__}: {error}")
@@ -133,6 +137,11 @@ class Device:
                 Timing(kind, sorted(seconds[False])[middle], sorted(seconds[True])[middle])
             )
         return Warm(tuple(timings))
+
+    def _slow_down(self, order: SlowDown) -> Slowed:
+        limit = self._local.limit
+        limit.change(order.slowdown)
+        return Slowed(limit.method, limit.reason)
 
     def _input(self, task: TaskInstance) -> bytes:
         if self._inputs is None or self._inputs[0] != task:

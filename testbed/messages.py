@@ -27,7 +27,13 @@ class Execute(msgspec.Struct, frozen=True, tag=True):
     budget_s: float
 
 
-Order: TypeAlias = WarmUp | Measure | Execute
+class SlowDown(msgspec.Struct, frozen=True, tag=True):
+    """Make the device's CPU so many times slower than a full core; answer: Slowed."""
+
+    slowdown: float
+
+
+Order: TypeAlias = WarmUp | Measure | Execute | SlowDown
 
 
 class Ready(msgspec.Struct, frozen=True, tag=True):
@@ -70,10 +76,17 @@ class Executed(msgspec.Struct, frozen=True, tag=True):
     detail: str
 
 
+class Slowed(msgspec.Struct, frozen=True, tag=True):
+    """How the device's CPU is slowed down now."""
+
+    limit_method: str
+    limit_reason: str
+
+
 class Broken(msgspec.Struct, frozen=True, tag=True):
     """The order could not be carried out."""
 
     error: str
 
 
-Answer: TypeAlias = Ready | Warm | Measured | Executed | Broken
+Answer: TypeAlias = Ready | Warm | Measured | Executed | Slowed | Broken

@@ -28,7 +28,8 @@ from offload.types import (
     TaskProfile,
 )
 from testbed.messages import Executed, Timing
-from testbed.testbed import Testbed, TestbedError
+from testbed.processes import TestbedError
+from testbed.testbed import Testbed
 
 LOCAL_BUDGET_S = 60.0
 PROBE_EVERY_S = 4.0

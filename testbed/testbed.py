@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
-import select
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -18,7 +15,7 @@ import msgspec
 from netem import Endpoint, Link, open_link
 from netem.baseline import Baseline, measure_baseline, void_reason
 from netem.player import TracePlayer
-from offload.errors import OffloadError, VoidRun
+from offload.errors import VoidRun
 from offload.link_profiles import get_profile
 from offload.link_trace import LinkTrace
 from offload.types import LinkProfile, TaskInstance
@@ -31,24 +28,20 @@ from testbed.messages import (
     Measured,
     Order,
     Ready,
+    SlowDown,
+    Slowed,
     Timing,
     Warm,
     WarmUp,
 )
+from testbed.other_users import OtherUsers
+from testbed.processes import TestbedError, end_process, named_port, read_line, write_line
 
 _ROOT = Path(__file__).resolve().parent.parent
-_START_TIMEOUT_S = 30.0
 _ANSWER_TIMEOUT_S = 120.0
-_END_TIMEOUT_S = 20.0  # killed, the device could not remove its CPU group
-_PORT = re.compile(rb":(\d+)\b")
+_DEVICE = "the device process"
 
-_AnswerT = TypeVar("_AnswerT", Ready, Warm, Measured, Executed)
-
-
-class TestbedError(OffloadError):
-    """A part of the testbed did not start, or died."""
-
-    __test__ = False
+_AnswerT = TypeVar("_AnswerT", Ready, Warm, Measured, Executed, Slowed)
 
 
 @dataclass(frozen=True)
@@ -124,12 +117,13 @@ class Testbed:
             *("--congestion-control", self.config.congestion_control),
             core=cores[-1],
         )
-        address, edge_port = self.link.reach(_named_port(server, "the edge server"))
+        self._edge_port = named_port(server, "the edge server")
+        address, edge_port = self.link.reach(self._edge_port)
         over_tcp = [] if self.link.carries_packets else ["--tcp"]
         responder = self._start(
             edge, "netem", "respond", "--bind", edge.address, "--port", "0", *over_tcp
         )
-        _, probe_port = self.link.reach(_named_port(responder, "the probe responder"))
+        _, probe_port = self.link.reach(named_port(responder, "the probe responder"))
         self._edge_processes = {"the edge server": server, "the probe responder": responder}
         self._device = self._start(
             self.link.device,
@@ -154,7 +148,7 @@ class Testbed:
             # Ctrl-C reaches the whole foreground group; only the owner is to act on it.
             start_new_session=True,
         )
-        self._stack.callback(_end, process)
+        self._stack.callback(end_process, process)
         return process
 
     def __enter__(self) -> Testbed:
@@ -205,6 +199,31 @@ class Testbed:
         """Run a task on one side."""
         return self._ask(Execute(task, on_edge, budget_s), Executed)
 
+    def slow_down(self, slowdown: float) -> None:
+        """Make the device's CPU so many times slower than a full core, from 1 to 100.
+
+        Raises:
+            TestbedError: out of bounds, or the testbed was built with a slowdown of 1.
+        """
+        slowed = self._ask(SlowDown(slowdown), Slowed)
+        self.limit = (slowed.limit_method, slowed.limit_reason)
+
+    def other_users(self, task: TaskInstance) -> OtherUsers:
+        """Clients that keep the edge server busy with this task, over links of their own.
+
+        They are idle until they are told a utilisation, and end with the testbed.
+
+        Raises:
+            TestbedError: they did not start.
+        """
+        process = self._start(
+            self.link.edge,
+            "testbed.load",
+            *("--address", self.link.edge.address, "--port", str(self._edge_port)),
+            *("--kind", task.kind, "--size", task.size, "--seed", str(task.seed)),
+        )
+        return OtherUsers(process)
+
     def _check_parts(self) -> None:
         """A dead server must not pass for one that is too slow, nor a stopped replay for a link."""
         for what, process in self._edge_processes.items():
@@ -215,61 +234,14 @@ class Testbed:
 
     def _ask(self, order: Order, expected: type[_AnswerT]) -> _AnswerT:
         self._check_parts()
-        stdin = self._device.stdin
-        if stdin is None:
-            raise TestbedError("the device process has no input")
-        try:
-            stdin.write(msgspec.json.encode(order) + b"\n")
-            stdin.flush()
-        except BrokenPipeError:
-            raise TestbedError("the device process has died") from None
+        write_line(self._device, _DEVICE, msgspec.json.encode(order))
         return self._answer(expected)
 
     def _answer(self, expected: type[_AnswerT]) -> _AnswerT:
-        line = _read_line(self._device, "the device process", _ANSWER_TIMEOUT_S)
+        line = read_line(self._device, _DEVICE, _ANSWER_TIMEOUT_S)
         answer: Answer = msgspec.json.decode(line, type=Answer)
         if isinstance(answer, Broken):
             raise TestbedError(f"the device could not do it: {answer.error}")
         if not isinstance(answer, expected):
             raise TestbedError(f"the device answered with {type(answer).__name__}")
         return answer
-
-
-def _read_line(
-    process: subprocess.Popen[bytes], what: str, timeout_s: float = _START_TIMEOUT_S
-) -> bytes:
-    """One line of a process's output, or a TestbedError in bounded time."""
-    stdout = process.stdout
-    if stdout is None:
-        raise TestbedError(f"{what} has no output")
-    until = time.monotonic() + timeout_s
-    while not select.select([stdout], [], [], max(0.0, until - time.monotonic()))[0]:
-        if time.monotonic() >= until:
-            raise TestbedError(f"{what} said nothing for {timeout_s:.0f} s")
-    line = stdout.readline()
-    if not line:
-        raise TestbedError(f"{what} ended with status {process.wait()}; its error is above")
-    return line
-
-
-def _named_port(process: subprocess.Popen[bytes], what: str) -> int:
-    """The port that a server names in its first line, or a TestbedError."""
-    line = _read_line(process, what)
-    found = _PORT.search(line)
-    if found is None:
-        raise TestbedError(f"{what} names no port: {line!r}")
-    return int(found[1])
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End a process, first by closing its input, then by SIGTERM, then by SIGKILL."""
-    for stream in (process.stdin, process.stdout):
-        if stream is not None:
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
-    process.terminate()
-    try:
-        process.wait(_END_TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
