@@ -1,10 +1,9 @@
-"""Would a memory of the link help to decide? ``python benchmarks/memory_value.py``.
+"""What is a memory of the link worth? ``python benchmarks/memory_value.py``.
 
-A policy sees the last probe alone. Here boosted trees, as strong as the sample allows, learn the
-better placement of each decision from the observation, and from the observation with what a device
-could remember: means of earlier probes, how much these differed, the step between the last two, and
-how the last remote run's transfers compared with their prediction. What the memory gains is its
-worth to any policy that looks one decision ahead. Needs ``requirements-imitation.txt``.
+The observation holds the last probe, what earlier probes said, and how the last remote run went.
+Here boosted trees, as strong as the sample allows, learn the better placement of each decision from
+the first alone, and with each of the others. What they gain is what it is worth to any policy that
+looks one decision ahead. Needs ``requirements-imitation.txt``.
 """
 
 from __future__ import annotations
@@ -24,11 +23,6 @@ from offload.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from envs.config import EnvConfig
-    from envs.scenario import Scenario
-
-MEMORY_S = 20.0
-"""An earlier probe's weight falls by 1/e in this time."""
-NEVER_S = 1000.0
 
 
 @dataclass(frozen=True)
@@ -51,45 +45,15 @@ class Sample:
 
     Attributes:
         observed: raw features, as in the observation.
-        remembered: what the device could remember besides.
         gain: cost of the device less that of the edge, each at most the cap.
         optimum: maui-true's choice.
         chosen: maui-measured's.
     """
 
     observed: FloatArray
-    remembered: FloatArray
     gain: FloatArray
     optimum: IntArray
     chosen: IntArray
-
-
-def remembered(scenario: Scenario) -> FloatArray:
-    """What earlier probes say, shape (steps, lanes, features)."""
-    link = scenario.links.measured
-    values = np.log([link.uplink_bps, link.downlink_bps, link.rtt_s])
-    at_s = np.cumsum(scenario.work.gap_s, axis=0) - link.age_s
-    last, last_s = values[:, 0], at_s[0]
-    before, before_s = last, last_s
-    recent, weight = last.copy(), np.ones_like(last_s)
-    total, squares, count = last.copy(), last**2, np.ones_like(last_s)
-    rows = []
-    for step in range(scenario.steps):
-        # A probe that several decisions share counts once.
-        new = at_s[step] > last_s + 1e-9
-        now = values[:, step]
-        keep = np.exp((last_s - at_s[step]) / MEMORY_S)
-        recent = np.where(new, keep * recent + now, recent)
-        weight = np.where(new, keep * weight + 1.0, weight)
-        total, squares = total + new * now, squares + new * now**2
-        count = count + new
-        before, before_s = np.where(new, last, before), np.where(new, last_s, before_s)
-        last, last_s = np.where(new, now, last), np.where(new, at_s[step], last_s)
-        mean = total / count
-        spread = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-        rows.append([*(recent / weight - last), *(mean - last), *spread, *(before - last)])
-        rows[-1] += [last_s - before_s, count]
-    return np.moveaxis(np.array(rows), 1, -1)
 
 
 def sampled(config: EnvConfig, options: Options, part: int) -> Sample:
@@ -103,29 +67,17 @@ def sampled(config: EnvConfig, options: Options, part: int) -> Sample:
 
     table = WorkloadTable.of(load_profile_table(), config.workload)
     rng = np.random.default_rng([options.seed, part])
-    scenario = draw_scenario(rng, config, table, options.episodes)
-    dynamics = OffloadDynamics(scenario, config)
-    true, predicted = scenario.true_moved, scenario.predicted_moved
-    met = np.log([true.upload_s / predicted.upload_s, true.download_s / predicted.download_s])
-    last_met, met_ago_s = np.zeros((2, options.episodes)), np.full(options.episodes, NEVER_S)
-    observed, runs, gain, optimum, chosen = [], [], [], [], []
+    dynamics = OffloadDynamics(draw_scenario(rng, config, table, options.episodes), config)
+    observed, gain, optimum, chosen = [], [], [], []
     while not dynamics.done:
-        step = dynamics.step_index
         context = dynamics.measured_context()
         observed.append(raw_features(context, config.objective))
-        runs.append(np.array([*last_met, met_ago_s]).T)
         chosen.append(maui_placement(context, config.objective))
         result = dynamics.step(chosen[-1])
         gain.append(result.local_cost - result.edge_cost)
         optimum.append(result.optimum)
-        came_back = (chosen[-1] == 1) & (result.fell_back == 0.0)
-        last_met = np.where(came_back, met[:, step], last_met)
-        gap_s = 0.0 if dynamics.done else scenario.work.gap_s[step + 1]
-        met_ago_s = np.where(came_back, 0.0, met_ago_s) + gap_s
-    memory = np.concatenate([remembered(scenario), np.array(runs)], axis=-1)
     return Sample(
         np.concatenate(observed),
-        memory.reshape(-1, memory.shape[-1]),
         np.concatenate(gain),
         np.concatenate(optimum),
         np.concatenate(chosen),
@@ -142,6 +94,7 @@ def main(options: Options) -> None:
         ) from error
     from agents.chosen_links import choose_links
     from envs.config import EnvConfig
+    from offload.features import FEATURE_NAMES, REMEMBERED
 
     worlds = [
         EnvConfig(traces=choose_links(None, None, folder, "lte").trace_files)
@@ -162,22 +115,23 @@ def main(options: Options) -> None:
     )
     line("maui-measured", test.chosen)
     line("maui-true", test.optimum)
+    present = FEATURE_NAMES.index(REMEMBERED[0])
+    probes = FEATURE_NAMES.index("run_upload")
     views = {
-        "the observation": (train.observed, test.observed),
-        "observation and memory": (
-            np.hstack([train.observed, train.remembered]),
-            np.hstack([test.observed, test.remembered]),
-        ),
+        "the last probe": slice(present),
+        "and the probes before": slice(probes),
+        "and the last remote run": slice(None),
     }
     for aim, wanted, weight in (
         ("cost", train.gain > 0, np.abs(train.gain)),
         ("accuracy", train.optimum, None),
     ):
-        for name, (seen, shown) in views.items():
+        for name, columns in views.items():
             trees = HistGradientBoostingClassifier(
                 max_iter=200, min_samples_leaf=200, early_stopping=True, random_state=0
             )
-            line(f"{name}, for {aim}", trees.fit(seen, wanted, weight).predict(shown))
+            trees.fit(train.observed[:, columns], wanted, weight)
+            line(f"{name}, for {aim}", trees.predict(test.observed[:, columns]))
 
 
 if __name__ == "__main__":
