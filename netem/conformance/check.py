@@ -39,6 +39,11 @@ class Check:
         """Whether the bound is kept."""
         return math.isfinite(self.measured) and self.low <= self.measured <= self.high
 
+    def __str__(self) -> str:
+        where = self.trait if self.direction == "both" else f"{self.trait}, {self.direction}"
+        unit = f" {self.unit}" if self.unit else ""
+        return f"{where}: {self.measured:.4g}{unit}, bound {self.low:.4g} to {self.high:.4g}"
+
 
 def within(
     set_value: float, *, absolute: float = 0.0, relative: float = 0.0

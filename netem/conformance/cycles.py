@@ -62,7 +62,7 @@ def run_cycles(
 
 def _cycle(backend: str) -> Cycle:
     before = _own()
-    earlier = traces_of(os.getpid()).processes  # children of ours that are no link's
+    earlier = traces_of(os.getpid())  # children of ours that are no link's, and other links
     begin = time.perf_counter()
     link = open_link(get_profile("wifi"), backend)
     try:
@@ -78,7 +78,12 @@ def _cycle(backend: str) -> Cycle:
     for program in programs:
         program.wait()
     others = {process for process in traces.processes if process[0] != os.getpid()}
-    traces = replace(traces, processes=frozenset(others - earlier))
+    traces = replace(
+        traces,
+        processes=frozenset(others - earlier.processes),
+        files=traces.files - earlier.files,
+        names=traces.names - earlier.names,
+    )
     after = _own()
     grown = [
         f"{after[what] - count} more {what}"

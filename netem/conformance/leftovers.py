@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,11 +72,21 @@ def traces_of(owner: int) -> Traces:
     )
 
 
-def check_ending(backend: str, ending: str) -> list[Check]:
-    """Open a link in a process of its own, end that process, and look for what is left.
+def check_endings(backend: str) -> list[Check]:
+    """Open links in processes of their own, end each process another way, look for what is left.
 
     After SIGKILL the next link is opened first, which clears away what a dead owner left.
+
+    Raises:
+        BackendError: an owner could not open its link.
     """
+    with contextlib.ExitStack() as stack:
+        owners = {ending: stack.enter_context(_owner(backend, ending)) for ending in ENDINGS}
+        return [_check_ending(backend, ending, owner) for ending, owner in owners.items()]
+
+
+@contextlib.contextmanager
+def _owner(backend: str, ending: str) -> Iterator[subprocess.Popen[str]]:
     owner = subprocess.Popen(
         [sys.executable, "-m", "netem.conformance.owner", backend, ending],
         cwd=_ROOT,
@@ -84,36 +96,40 @@ def check_ending(backend: str, ending: str) -> list[Check]:
         text=True,
     )
     with owner:
-        if owner.stdout is None or owner.stdin is None or owner.stdout.readline() != "open\n":
+        try:
+            yield owner
+        finally:
             owner.kill()
-            raise BackendError(f"no link over {backend} could be opened in a process of its own")
-        traces = traces_of(owner.pid)
-        if ending == "SIGKILL":
-            owner.send_signal(signal.SIGKILL)
-        else:
-            owner.stdin.write("end\n")
-            owner.stdin.flush()
-        owner.wait(_START_S)
+
+
+def _check_ending(backend: str, ending: str, owner: subprocess.Popen[str]) -> Check:
+    if owner.stdout is None or owner.stdin is None or owner.stdout.readline() != "open\n":
+        raise BackendError(f"no link over {backend} could be opened in a process of its own")
+    traces = traces_of(owner.pid)
+    if ending == "SIGKILL":
+        owner.send_signal(signal.SIGKILL)
+    else:
+        owner.stdin.write("end\n")
+        owner.stdin.flush()
+    owner.wait(_START_S)
     if ending == "SIGKILL":
         open_link(get_profile("lan"), backend).close()
     deadline = time.monotonic() + _PATIENCE_S
     while (left := traces.left()) and time.monotonic() < deadline:
         time.sleep(0.02)
     had = len(traces.processes) + len(traces.files)
-    return [
-        Check(
-            f"left after {ending}",
-            "processes, namespaces, devices, mounts, cgroups, files",
-            "both",
-            "",
-            0.0,
-            float(len(left)) if had > 1 else math.nan,  # an owner without traces proves nothing
-            0.0,
-            0.0,
-            had,
-            ", ".join(left) or f"{had} traces while it ran",
-        )
-    ]
+    return Check(
+        f"left after {ending}",
+        "processes, namespaces, devices, mounts, cgroups, files",
+        "both",
+        "",
+        0.0,
+        float(len(left)) if had > 1 else math.nan,  # an owner without traces proves nothing
+        0.0,
+        0.0,
+        had,
+        ", ".join(left) or f"{had} traces while it ran",
+    )
 
 
 def _runs_since(pid: int) -> int | None:

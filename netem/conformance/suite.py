@@ -8,7 +8,7 @@ from functools import partial
 
 from netem.baseline import PAUSE_S, Baseline, fit_baseline, measure_baseline, void_reason
 from netem.conformance.check import Check
-from netem.conformance.leftovers import ENDINGS, check_ending
+from netem.conformance.leftovers import check_endings
 from netem.conformance.losses import Chain, check_loss
 from netem.conformance.rates import check_goodput, check_long_fat, check_step
 from netem.conformance.readback import check_read_back
@@ -86,7 +86,7 @@ class Outcome:
         limits: what the backend says it leaves out; those checks are not run.
         checks: of the groups that count, in order.
         baselines: of those groups, one each.
-        repeated: why a group was run again, once for each time.
+        repeated: why a group was run again, once for each time; and why a baseline was.
         void: why the groups do not count that the machine was too busy for every time.
     """
 
@@ -139,7 +139,9 @@ def run(
     """Open a link over ``backend``, check it, close it; then see what is left of three more.
 
     A group of checks that fails while the router was starved, or with a baseline out of bounds
-    behind it, says nothing about the backend: it is run again, five times in all.
+    behind it, says nothing about the backend: it is run again, five times in all. One that fails
+    on a quiet machine is run again as well, for its bounds are a few standard errors wide, and
+    counts as failed if it fails twice; what it missed at first stands in ``repeated``.
 
     Args:
         report: told what is being checked.
@@ -153,16 +155,15 @@ def run(
         for name, check in groups(link, plan):
             report(name)
             _run_group(link, name, check, outcome, pause_s)
-    for ending in ENDINGS:
-        report(f"left after {ending}")
-        outcome.checks += check_ending(outcome.backend, ending)
+    report("what is left")
+    outcome.checks += check_endings(outcome.backend)
     return outcome
 
 
 def _run_group(
     link: Link, name: str, check: Callable[[], list[Check]], outcome: Outcome, pause_s: float
 ) -> None:
-    why = ""
+    why, has_failed = "", False
     for _ in range(TRIES):
         try:
             baseline = fit_baseline(link, outcome.repeated.append, pause_s=pause_s)
@@ -171,7 +172,10 @@ def _run_group(
             continue
         with StallWatch(link) as stalls:
             checks = check()
-        why = _starved(link, stalls) if not all(one.passed for one in checks) else ""
+        missed = [one for one in checks if not one.passed]
+        why = _starved(link, stalls) if missed else ""
+        if not why and missed and not has_failed:
+            why, has_failed = f"missed once: {'; '.join(map(str, missed))}", True
         if not why:
             outcome.checks += checks
             outcome.baselines.append(baseline)

@@ -10,11 +10,14 @@ from netem.conformance.check import Check, within
 from netem.conformance.flows import FULL_BYTES, HEADERS_BYTES, Flow, Record, exchange
 from netem.conformance.settings import link_of, one_way
 from netem.link import Link
+from offload.types import FloatArray
 
 DELAY_BOUND_S = 1e-3
 JITTER_BOUND = 0.15
 QUEUE_SLACK_PACKETS = 2
 FRAME_BYTES = FULL_BYTES + HEADERS_BYTES
+_QUANTILES_APART = 2 * 1.6449
+"""Standard deviations between the 5 % and the 95 % quantile of a normal distribution."""
 _APART_SIGMAS = 4.0
 """Packets this many standard deviations apart would overtake, and be held up, 1 time in 400."""
 
@@ -56,7 +59,8 @@ def check_delay(link: Link, delay_s: Pair, packets: int = 200) -> list[Check]:
 def check_jitter(link: Link, jitter_s: Pair, packets: int = 400) -> list[Check]:
     """Standard deviation of the one-way delay, within 15 %.
 
-    Over 400 packets its own standard error is 3.5 % (1/sqrt(2n)), so the bound is 4.2 of them.
+    Over 400 packets its own standard error is 4.4 %, see :func:`deviation_s`; the bound is 3.4 of
+    them, and a miss is measured once more.
     """
     delay_s = 6 * max(jitter_s.up, jitter_s.down)
     link.apply(
@@ -69,7 +73,7 @@ def check_jitter(link: Link, jitter_s: Pair, packets: int = 400) -> list[Check]:
     done = exchange(link, *flows, longest_s=2 * delay_s)
     checks = []
     for direction, record, value in _ways(done.up, done.down, jitter_s):
-        spread = float(np.std(record.delays_s, ddof=1)) if len(record.numbers) > 1 else np.nan
+        spread = deviation_s(record.delays_s)
         low, high = within(1e3 * value, relative=JITTER_BOUND)
         checks.append(
             Check(
@@ -82,6 +86,7 @@ def check_jitter(link: Link, jitter_s: Pair, packets: int = 400) -> list[Check]:
                 low,
                 high,
                 len(record.numbers),
+                f"longest {1e3 * _quantile(record.delays_s, 1.0):.1f}",
             )
         )
     return checks
@@ -150,6 +155,16 @@ def check_queue(link: Link, rate_bps: Pair, queue_s: Pair, delay_s: float = 0.01
             )
         )
     return checks
+
+
+def deviation_s(delays_s: FloatArray) -> float:
+    """Standard deviation of normal delays, from how far apart their 5 % and 95 % quantiles lie.
+
+    A single stall of the machine holds up a few packets, which add half to the usual estimate and
+    nothing to this one. Its standard error is 0.885/sqrt(n) of it, the usual one's 0.707/sqrt(n).
+    NaN where there are none.
+    """
+    return (_quantile(delays_s, 0.95) - _quantile(delays_s, 0.05)) / _QUANTILES_APART
 
 
 def _ways(up: Record, down: Record, pair: Pair) -> list[tuple[str, Record, float]]:

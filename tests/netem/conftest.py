@@ -1,4 +1,4 @@
-"""What the netem tests share: a link booted once a module, and a look for what was left behind."""
+"""What the netem tests share: a guest booted once, and a look for what was left behind."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -66,7 +67,7 @@ def need_uml() -> None:
         pytest.skip(f"uml backend: {found.reason}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def uml_link() -> Iterator[Link]:
     need_uml()
     before = slots_in_use()
@@ -86,6 +87,26 @@ def proxy_link(opened_proxy: Link) -> Link:
     """The module's one proxied link, unshaped."""
     opened_proxy.apply(LAN)
     return opened_proxy
+
+
+@contextmanager
+def busy_loops(count: int) -> Iterator[None]:
+    """Programs that never rest, at ordinary priority even where the tests run at a lower one.
+
+    Work of a lower priority is no reason for a run to be void. Skips where the priority cannot be
+    raised to that.
+    """
+    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
+    try:
+        for loop in loops:
+            os.setpriority(os.PRIO_PROCESS, loop.pid, 0)
+        yield
+    except PermissionError:
+        pytest.skip("the tests run at a lower priority, and programs here may not have a higher")
+    finally:
+        for loop in loops:
+            loop.kill()
+            loop.wait()
 
 
 def run_cli(*arguments: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:

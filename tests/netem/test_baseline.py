@@ -6,15 +6,17 @@ import dataclasses
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, need_uml
+from conftest import busy_loops, need_tun, need_uml
 
+import netem.__main__
 import netem.baseline
 from netem import Link, open_link
 from netem.backends import BACKENDS
@@ -72,12 +74,8 @@ def test_it_unshapes_the_link_and_sets_the_profile_again(uml_link: Link) -> None
     wanted = get_profile("congested")
     uml_link.apply(wanted)
     # One CPU is kept busy, so that the share of all CPUs in use is known to be at least its own.
-    loop = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
+    with busy_loops(1):
         found = measure_baseline(uml_link)
-    finally:
-        loop.kill()
-        loop.wait()
     assert uml_link.profile is wanted
     # 110 ms of round trip were set; 200 echoes through the emulator alone take 0.1 ms and more.
     assert 0.02e-3 < found.rtt_p50_s < 20e-3
@@ -129,47 +127,30 @@ def test_a_starved_emulator_is_void_and_its_stalls_are_seen(leaves_nothing: set[
 @pytest.mark.uml
 @pytest.mark.chaos
 def test_a_busy_machine_is_void(uml_link: Link) -> None:
-    loops = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        for _ in range(2 * len(os.sched_getaffinity(0)))
-    ]
-    try:
-        time.sleep(0.3)
+    with busy_loops(2 * len(os.sched_getaffinity(0))):
         found = measure_baseline(uml_link)
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
     # All of it, but for the share that work of lower priority takes beside the loops.
     assert found.busy > 0.5
     assert found.faults
 
 
-@pytest.mark.uml
 @pytest.mark.chaos
-def test_measure_of_a_busy_machine_prints_no_table(leaves_nothing: set[int], tmp_path) -> None:
-    need_uml()
-    loops = [
-        subprocess.Popen([sys.executable, "-c", "while True: pass"])
-        for _ in range(2 * len(os.sched_getaffinity(0)))
-    ]
+def test_measure_of_a_busy_machine_prints_no_table(
+    leaves_nothing: set[int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    need_tun()
+    monkeypatch.setattr(netem.baseline, "fit_baseline", partial(fit_baseline, pause_s=0.1))
+    monkeypatch.setattr(netem.__main__, "unwind_on_signals", lambda: None)
     file = tmp_path / "void.json"
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "netem", "measure", "wifi", "--backend=uml", f"--json={file}"],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
-    assert done.returncode == 3, done.stderr
-    assert done.stdout == ""
-    assert "error: the run is void: " in done.stderr
+    with busy_loops(2 * len(os.sched_getaffinity(0))):
+        code = netem.__main__.main(["measure", "wifi", "--backend=tun", f"--json={file}"])
+    said = capsys.readouterr()
+    assert code == 3, said.err
+    assert said.out == ""
+    assert "error: the run is void: " in said.err
     assert '"void": "the run is void' in file.read_text()
 
 

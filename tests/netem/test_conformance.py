@@ -7,6 +7,7 @@ import math
 import os
 import random
 import socket
+import statistics
 import time
 from collections.abc import Iterator
 
@@ -16,7 +17,8 @@ from conftest import left_behind, run_cli, slots_in_use
 
 from netem import Link, open_link
 from netem.backends import BACKENDS, Backend
-from netem.conformance import QUICK, Check, run
+from netem.baseline import BOUNDS, Baseline
+from netem.conformance import QUICK, Check, Outcome, run, suite
 from netem.conformance.check import within
 from netem.conformance.flows import Flow, Record, exchange
 from netem.conformance.leftovers import traces_of
@@ -24,6 +26,7 @@ from netem.conformance.losses import Chain, burst_lengths
 from netem.conformance.rates import rate_lag_s
 from netem.conformance.readback import offloads_on
 from netem.conformance.settings import link_of, one_way
+from netem.conformance.timing import deviation_s
 from netem.namespaces import run_tool
 from netem.streams import Arrivals
 from offload.link_profiles import get_profile
@@ -37,13 +40,20 @@ def need(backend: type[Backend]) -> None:
         pytest.skip(f"{backend.name} backend: {found.reason}")
 
 
-@pytest.fixture(params=PACKET_BACKENDS, ids=lambda backend: backend.name)
-def packet_link(request: pytest.FixtureRequest) -> Iterator[Link]:
+@pytest.fixture(scope="module", params=PACKET_BACKENDS, ids=lambda backend: backend.name)
+def opened(request: pytest.FixtureRequest) -> Iterator[Link]:
     need(request.param)
     before = slots_in_use()
     with open_link(get_profile("lan"), request.param.name) as link:
         yield link
     assert left_behind(before) == set()
+
+
+@pytest.fixture
+def packet_link(opened: Link) -> Link:
+    """A link of each backend in turn, unshaped."""
+    opened.apply(get_profile("lan"))
+    return opened
 
 
 @pytest.mark.slow
@@ -103,6 +113,8 @@ def test_an_end_with_an_offload_on_is_found(packet_link: Link) -> None:
     inside = ["nsenter", f"--net={packet_link.edge.path}", "--"]
     run_tool([*inside, "ethtool", "-K", packet_link.edge.interface, "gro", "on"])
     assert offloads_on(packet_link.edge) == ["generic-receive-offload"]
+    run_tool([*inside, "ethtool", "-K", packet_link.edge.interface, "gro", "off"])
+    assert offloads_on(packet_link.edge) == []
 
 
 @pytest.mark.uml
@@ -122,6 +134,69 @@ def test_a_check_passes_within_its_bound_alone() -> None:
     for measured in (18.9, 21.1, math.nan, math.inf):
         assert not Check("delay", "", "up", "ms", 20.0, measured, 19.0, 21.0, 10).passed
     assert within(200.0, relative=0.15) == (170.0, 230.0)
+
+
+def normal_delays_s(sd_s: float) -> np.ndarray:
+    """400 delays at the quantiles of a normal distribution."""
+    normal = statistics.NormalDist(0.012, sd_s)
+    return np.array([normal.inv_cdf((k + 0.5) / 400) for k in range(400)])
+
+
+def test_a_stall_of_the_machine_is_no_jitter() -> None:
+    delays_s = normal_delays_s(0.002)
+    assert deviation_s(delays_s) == pytest.approx(0.002, rel=0.01)
+    assert np.std(delays_s) == pytest.approx(0.002, rel=0.01)
+    # Three packets, 8 ms apart, that all waited until a stall of 24 ms was over.
+    delays_s[[100, 200, 300]] += [0.024, 0.016, 0.008]
+    assert deviation_s(delays_s) == pytest.approx(0.002, rel=0.03)
+    assert np.std(delays_s) > 1.2 * 0.002
+    assert math.isnan(deviation_s(np.array([])))
+
+
+def test_the_deviations_standard_error() -> None:
+    """Simulated: 0.885/sqrt(n), which is 4.4 % over 400 packets."""
+    draws = np.random.default_rng(3).normal(0.012, 0.002, (1000, 400))
+    found = np.array([deviation_s(row) for row in draws]) / 0.002
+    # 1,000 runs give their mean to 0.14 % and their spread to 2.2 %. Quantiles between samples
+    # lie a little too far inside.
+    assert np.mean(found) == pytest.approx(0.994, abs=0.007)
+    assert np.std(found) == pytest.approx(0.885 / math.sqrt(400), rel=0.1)
+
+
+class Quiet:
+    """A link's counters, answered at once."""
+
+    def stats(self) -> None:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("results", "counts", "said"),
+    [
+        ([True], True, 0),
+        ([False, True], True, 1),
+        ([False, False], False, 1),  # twice in a row: it is the backend
+    ],
+)
+def test_a_group_fails_when_it_misses_twice(
+    monkeypatch: pytest.MonkeyPatch, results: list[bool], counts: bool, said: int
+) -> None:
+    quiet = Baseline("uml", 200, 0.2e-3, 0.5e-3, 0.3e-3, 0.2, 0.0, 0.4, BOUNDS["uml"])
+    monkeypatch.setattr(suite, "fit_baseline", lambda *_, **__: quiet)
+    monkeypatch.setattr(suite, "measure_baseline", lambda link: quiet)
+    outcome = Outcome("uml", "", ())
+    measured = iter(results)
+
+    def check() -> list[Check]:
+        value = 20.0 if next(measured) else 23.0
+        return [Check("delay", "", "up", "ms", 20.0, value, 19.0, 21.0, samples=10)]
+
+    suite._run_group(Quiet(), "delay", check, outcome, 0.0)  # type: ignore[arg-type]
+    assert [check.passed for check in outcome.checks] == [counts]
+    assert len(outcome.repeated) == said
+    assert next(measured, None) is None
+    if said:
+        assert outcome.repeated == ["delay: missed once: delay, up: 23 ms, bound 19 to 21"]
 
 
 def test_bursts_are_runs_of_lost_packets() -> None:

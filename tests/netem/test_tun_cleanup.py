@@ -59,7 +59,9 @@ def ended(pid: int, within_s: float = 3.0) -> bool:
     return process_start(pid) is None
 
 
-def test_killed_owner_takes_the_emulator_along_and_the_next_link_clears_the_rest() -> None:
+def test_killed_owner_takes_the_emulator_along_and_the_next_link_clears_the_rest(
+    leaves_nothing: set[int],
+) -> None:
     owner, slot, emulator = start_owner()
     owner.kill()
     owner.wait()
@@ -67,7 +69,7 @@ def test_killed_owner_takes_the_emulator_along_and_the_next_link_clears_the_rest
     assert slot in slots_in_use()  # the namespaces and the claim outlive a killed owner
     with open_link(get_profile("wifi"), "tun"):
         pass
-    assert left_behind({slot}) == set()
+    assert left_behind(leaves_nothing) == set()
     assert slot not in slots_in_use()
 
 
