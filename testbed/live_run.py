@@ -18,7 +18,8 @@ from offload.link_trace import LinkTrace
 from offload.tasks import unavailable
 from offload.tasks.profile_table import ProfileRow, ProfileTable
 from offload.types import LinkProfile, PairedRun
-from testbed.paired import calibrate, draw_instances, run_pairs
+from testbed.calibration import calibrate
+from testbed.paired import draw_instances, run_pairs
 from testbed.testbed import Testbed, TestbedConfig
 
 

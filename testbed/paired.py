@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.random import Generator
 
 from offload.cost_model import edge_budget_s
-from offload.errors import ConfigError
-from offload.tasks.profile_table import ProfileRow, ProfileTable
+from offload.tasks.profile_table import ProfileRow
 from offload.types import (
     DecisionContext,
     DeviceState,
@@ -27,7 +24,10 @@ from offload.types import (
     TaskInstance,
     TaskProfile,
 )
-from testbed.messages import Executed, Timing
+from testbed.calibration import Calibration as Calibration
+from testbed.calibration import RunningCalibration
+from testbed.calibration import calibrate as calibrate
+from testbed.messages import Executed
 from testbed.processes import TestbedError
 from testbed.testbed import Testbed
 
@@ -35,26 +35,6 @@ LOCAL_BUDGET_S = 60.0
 PROBE_EVERY_S = 4.0
 
 _StateT = TypeVar("_StateT", LinkState, EdgeState)
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """How this machine's seconds compare with the profile table's, by side (1: the same)."""
-
-    local: float
-    edge: float
-
-
-def calibrate(timings: Sequence[Timing], table: ProfileTable) -> Calibration:
-    """Median ratio of the warm-up's seconds to the table's, each side its own."""
-    smallest = {row.kind: row for row in reversed(table.rows) if row.size == "small"}
-    known = [(timing, smallest[timing.kind]) for timing in timings if timing.kind in smallest]
-    if not known:
-        raise ConfigError("the profile table holds none of the kinds that run here")
-    return Calibration(
-        statistics.median(timing.local_s / row.local_s for timing, row in known),
-        statistics.median(timing.edge_s / row.edge_s for timing, row in known),
-    )
 
 
 def draw_instances(
@@ -87,6 +67,7 @@ def run_pairs(
     estimate is older than PROBE_EVERY_S.
 
     Args:
+        calibration: of the warm-up; the predictions follow the runs from there.
         deadline_slack: bounds of the deadline, in units of the predicted local seconds.
         progress: called with 1 after each instance.
 
@@ -94,6 +75,7 @@ def run_pairs(
         TestbedError: a local run failed; there is nothing to compare with then.
     """
     runs = []
+    running = RunningCalibration(calibration)
     measured = testbed.measure()
     measured_at = time.monotonic()
     for task, row in instances:
@@ -102,12 +84,13 @@ def run_pairs(
             measured_at = time.monotonic()
         waited_s = time.monotonic() - measured_at
         link, edge = _aged(measured.link, waited_s), _aged(measured.edge, waited_s)
+        factors = running.now
         predicted = TaskProfile(
-            local_s=row.local_s * calibration.local,
-            edge_s=row.edge_s * calibration.edge,
+            local_s=row.local_s * factors.local,
+            edge_s=row.edge_s * factors.edge,
             input_bytes=row.input_bytes,
             output_bytes=row.output_bytes,
-            deadline_s=row.local_s * calibration.local * rng.uniform(*deadline_slack),
+            deadline_s=row.local_s * factors.local * rng.uniform(*deadline_slack),
         )
         budget_s = _budget_s(link, predicted, radio)
         edge_first = bool(rng.integers(2))
@@ -120,6 +103,8 @@ def run_pairs(
             done[on_edge] = testbed.execute(task, on_edge=on_edge, budget_s=allowed_s)
         run = _paired(task, (link, edge), predicted, budget_s, done[False], done[True])
         runs.append(dataclasses.replace(run, trace_s=trace_s, decided_s=measured_at + waited_s))
+        at_edge_s = None if run.edge is None else float(run.edge.compute_s)
+        running.saw(row, float(run.local.compute_s), at_edge_s)
         progress(1)
     return runs
 
