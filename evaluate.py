@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
+from evidence.driving.options import DriveOptions
+from evidence.sweeps.settings import SweepOptions
 from offload.errors import BackendError, ConfigError, OffloadError, VoidRun
-from offload.link_profiles import PROFILES, get_profile
+from offload.link_profiles import PROFILES
 from offload.types import LinkProfile, Objective
 
 if TYPE_CHECKING:
@@ -75,14 +77,29 @@ class EvaluateOptions:
     """Where result folders go."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the summary to this file."""
+    driving: tyro.conf.OmitArgPrefixes[DriveOptions] = field(default_factory=DriveOptions)
+    sweeping: tyro.conf.OmitArgPrefixes[SweepOptions] = field(default_factory=SweepOptions)
 
 
 def main(options: EvaluateOptions) -> int:
     """Evaluate as asked; returns the exit code."""
+    if options.sweeping.asked:
+        from evidence.sweeps.command import sweep
+
+        return sweep(options.sweeping, options)
+    if options.driving.asked:
+        from evidence.driving.command import drive
+
+        return drive(options.driving, options)
+    return _compare(options)
+
+
+def _compare(options: EvaluateOptions) -> int:
     from agents.chosen_links import choose_links
+    from evidence.live_link import live_profile
 
     links = choose_links(options.profile, options.trace, options.traces, options.trace_base)
-    profile = _live_profile(links)
+    profile = live_profile(links)
     if profile is None and options.mode == "live":
         raise ConfigError("a live run has one link: name a profile, or a trace with --trace FILE")
     for name in ("tasks", "decisions"):
@@ -120,15 +137,6 @@ def main(options: EvaluateOptions) -> int:
         reason = f"this is a simulation, since no live run is possible here: {error}"
         print(f"evaluate.py: {reason}", file=sys.stderr)
         return _simulated(options, links, policies, (reason,))
-
-
-def _live_profile(links: ChosenLinks) -> LinkProfile | None:
-    """What a live run's link is told to be, a trace's first row for one; None: not one link."""
-    if links.traces:
-        from netem.trace_rows import first_profile
-
-        return first_profile(links.traces[0]) if len(links.traces) == 1 else None
-    return get_profile(links.profiles[0]) if len(links.profiles) == 1 else None
 
 
 def _simulated(
@@ -262,7 +270,7 @@ def _keep_void(options: EvaluateOptions, links: ChosenLinks, run: LiveRun) -> Pa
     from agents.report import write_columns
     from agents.run_directory import new_run_folder, origin, write_json
 
-    folder = new_run_folder(options.out, f"{_as_file_name(links.label)}-live-void")
+    folder = new_run_folder(options.out, f"{links.label}-live-void")
     write_json(folder / "void.json", {"void": True, "baseline": run.closing.as_dict(), **origin()})
     write_columns(folder / "pairs.csv", pair_facts(run.pairs))
     return folder
@@ -306,7 +314,7 @@ def _report(
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     report.print_table(evaluation, setting, console)
-    folder = new_run_folder(options.out, f"{_as_file_name(setting.profile)}-{setting.mode}")
+    folder = new_run_folder(options.out, f"{setting.profile}-{setting.mode}")
     write_json(folder / "result.json", report.result(evaluation, setting, origin()))
     report.write_decisions(folder / "decisions.csv", facts, evaluation)
     title = f"{setting.profile}, {setting.mode}, {evaluation.decisions:,} decisions"
@@ -317,11 +325,6 @@ def _report(
     if options.json is not None:
         write_json(options.json, report.summary(evaluation, setting))
     print(f"results: {folder}")
-
-
-def _as_file_name(label: str) -> str:
-    """The label without what a path cannot hold."""
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in label)
 
 
 def _terminate(signum: int, frame: object) -> None:
@@ -341,12 +344,9 @@ def cli() -> None:
         unprivileged.enter()  # refused, it goes on, and the live run says what it lacks
     try:
         code = main(options)
-    except OffloadError as error:
+    except (OffloadError, OSError) as error:
         print(f"evaluate.py: {error}", file=sys.stderr)
         code = _VOID if isinstance(error, VoidRun) else 2
-    except OSError as error:
-        print(f"evaluate.py: {error}", file=sys.stderr)
-        code = 2
     except ImportError as error:
         print(
             f"evaluate.py: the package {error.name!r} is missing; pip install -r requirements.txt",

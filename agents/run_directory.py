@@ -81,8 +81,12 @@ def make_folder(path: Path) -> Path:
 
 
 def new_run_folder(root: Path, label: str) -> Path:
-    """Make ``root/<time>-<label>``; a number is added if two runs start in one second."""
+    """Make ``root/<time>-<label>``; a number is added if two runs start in one second.
+
+    What a path cannot hold becomes an underscore.
+    """
     stamp = time.strftime("%Y%m%d-%H%M%S")
+    label = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in label)
     make_folder(root)
     for attempt in range(100):
         suffix = f"-{attempt}" if attempt else ""
@@ -107,7 +111,7 @@ def held(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"{folder} is being trained by another process") from None
+            raise ConfigError(f"{folder} is in use by another process") from None
         yield
     finally:
         os.close(handle)

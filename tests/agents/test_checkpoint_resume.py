@@ -209,7 +209,7 @@ def test_a_run_without_a_checkpoint_and_one_that_is_done_say_so(
 def test_a_run_is_trained_by_one_process_at_a_time(
     stopped: Path, quiet: Callable[..., TrainResult]
 ) -> None:
-    with held(stopped), pytest.raises(ConfigError, match="being trained by another process"):
+    with held(stopped), pytest.raises(ConfigError, match="in use by another process"):
         quiet(resumed_config(stopped, None), resume=stopped)
 
 

@@ -1,0 +1,138 @@
+"""Small multiples of a sweep: a panel a task, what was measured beside what was predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from evidence.sweeps.outcome import CRITERIA, Criterion, Curve
+from evidence.sweeps.settings import Settings
+from evidence.sweeps.swept import SWEPT, Swept
+from evidence.sweeps.wording import CRITERION_NAMES, describe_base
+
+_COLOURS = {"cubic": "#0072B2", "bbr": "#D55E00"}
+"""Of Okabe and Ito's palette, told apart by those who see few colours."""
+_MARKERS = {"cubic": "o", "bbr": "s"}
+_COLUMNS = 4
+_RATIO_LOW, _RATIO_HIGH = 1 / 30, 30.0
+
+
+def plot_sweep(settings: Settings, curves: Sequence[Curve], folder: Path) -> list[Path]:
+    """Write a figure for each criterion, as PNG and SVG, with its caption; returns the PNGs."""
+    folder.mkdir(exist_ok=True)
+    written = []
+    for criterion in CRITERIA:
+        path = folder / f"crossovers-{settings.sweep}-{criterion}.png"
+        _plot(settings, [c for c in curves if c.criterion == criterion], criterion, path)
+        written.append(path)
+    return written
+
+
+def _plot(settings: Settings, curves: Sequence[Curve], criterion: Criterion, path: Path) -> None:
+    swept = SWEPT[settings.sweep]
+    columns = min(_COLUMNS, len(settings.tasks))
+    rows = -(-len(settings.tasks) // columns)
+    figure, axes = plt.subplots(
+        rows,
+        columns,
+        figsize=(max(5.0, 3.0 * columns), 2.5 * rows + 1.3),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for index, panel in enumerate(axes.flat):
+        if index >= len(settings.tasks):
+            panel.set_visible(False)
+            continue
+        task = settings.tasks[index]
+        for curve in curves:
+            if curve.task == task:
+                _draw(panel, settings, swept, curve, shift=settings.controls.index(curve.control))
+        _dress(panel, settings, swept)
+        panel.set_title(task, fontsize=10)
+        if index + columns >= len(settings.tasks):
+            panel.tick_params(labelbottom=True)
+    what = CRITERION_NAMES[criterion]
+    figure.supxlabel(f"{_capital(swept.noun.removeprefix('the '))}, {swept.unit}", fontsize=10)
+    figure.supylabel(f"edge / device, {what}", fontsize=10)
+    figure.suptitle(
+        f"Where offloading stops paying: {what}\n"
+        f"{describe_base(settings, ' and '.join(settings.controls))}",
+        fontsize=10,
+    )
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)),
+                  fontsize=8, frameon=False)  # fmt: skip
+    figure.savefig(path, dpi=130)
+    figure.savefig(path.with_suffix(".svg"))
+    plt.close(figure)
+    path.with_suffix(".txt").write_text(
+        f"Measured edge over device, {what}, against {swept.noun}"
+        f" ({describe_base(settings, ' and '.join(settings.controls))}). Below 1 offloading pays."
+        f" Small marks: single runs, {settings.repeats} repetitions; large: medians with 95 %"
+        " intervals; bar at 1: the crossover's 95 % interval; dashed: as the model predicts.\n"
+    )
+
+
+def _draw(panel: Axes, settings: Settings, swept: Swept, curve: Curve, shift: int) -> None:
+    colour, marker = _COLOURS[curve.control], _MARKERS[curve.control]
+    name = curve.control.upper()
+    positions = swept.position(np.array(settings.points))
+    span = positions[-1] - positions[0]
+    at = positions + (shift - (len(settings.controls) - 1) / 2.0) * 0.015 * span
+    everything = np.clip(np.exp(curve.ratios), _RATIO_LOW, _RATIO_HIGH)
+    for runs in everything:
+        panel.plot(at, runs, marker, color=colour, markersize=2.2, alpha=0.35, linestyle="none")
+    model = np.exp(curve.model_ratios)
+    panel.plot(swept.position(curve.model_values), model, "--", color=colour, linewidth=1.1,
+               label=f"{name}, model")  # fmt: skip
+    found = curve.measured
+    if found is None:
+        return
+    known = at[curve.known]
+    fitted, lows, highs = (
+        np.clip(np.exp(line), _RATIO_LOW, _RATIO_HIGH)
+        for line in (found.fitted, found.lows, found.highs)
+    )
+    panel.plot(known, fitted, "-", color=colour, linewidth=1.5, label=f"{name}, measured")
+    spread = np.clip(np.nan_to_num([fitted - lows, highs - fitted]), 0.0, None)
+    panel.errorbar(known, fitted, yerr=spread, fmt=marker, color=colour, markersize=4.5,
+                   elinewidth=1.0, capsize=2)  # fmt: skip
+    if np.isfinite(found.position) and not np.isnan(found.low):
+        ends = np.clip([found.low, found.high], positions[0], positions[-1])
+        panel.axvspan(*ends, color=colour, alpha=0.15, linewidth=0)
+        panel.axvline(found.position, color=colour, linewidth=0.9)
+    given_up = np.flatnonzero(curve.given_up)
+    panel.plot(at[given_up], np.full(len(given_up), _RATIO_HIGH * 0.75), "^", color=colour,
+               markersize=5, fillstyle="none", label=f"{name}, runs given up")  # fmt: skip
+
+
+def _dress(panel: Axes, settings: Settings, swept: Swept) -> None:
+    panel.axhline(1.0, color="#444444", linewidth=0.8)
+    panel.set_yscale("log")
+    panel.set_ylim(_RATIO_LOW, _RATIO_HIGH)
+    panel.yaxis.set_major_locator(FixedLocator([0.1, 0.3, 1.0, 3.0, 10.0]))
+    panel.yaxis.set_minor_locator(NullLocator())
+    panel.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
+    positions = swept.position(np.array(settings.points))
+    panel.xaxis.set_major_locator(FixedLocator(list(positions)))
+    panel.set_xticklabels([f"{value / swept.per_unit:g}" for value in settings.points])
+    margin = 0.04 * (positions[-1] - positions[0])
+    panel.set_xlim(positions[0] - margin, positions[-1] + margin)
+    panel.tick_params(labelsize=8)
+    panel.grid(axis="y", color="#e6e6e6", linewidth=0.6)
+    panel.set_axisbelow(True)
+    panel.spines[["top", "right"]].set_visible(False)
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
