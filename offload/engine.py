@@ -8,6 +8,7 @@ lost counts. Pure logic: executors, clock and budget are injected.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -89,6 +90,8 @@ OnRecord: TypeAlias = Callable[[TaskRecord], None]
 class DecisionEngine:
     """Runs tasks where a policy says, and sees each one to exactly one outcome.
 
+    Several threads may run tasks at once if the executors let them; it decides one after the other.
+
     Args:
         policy: places the tasks.
         local: runs a task on the device. Where it has no attribute ``isolated`` that is True, a
@@ -124,6 +127,7 @@ class DecisionEngine:
         self._budget_s = budget_s
         self._local_budget_s = local_budget_s
         self._on_record = on_record
+        self._deciding = threading.Lock()
         self._memory = LinkMemory()
         self._last_run: _RemoteRun | None = None
 
@@ -144,8 +148,9 @@ class DecisionEngine:
             Exception: what a task raises beyond the project's own errors, after its record.
         """
         started_s = self._clock.now()
-        context = self.observe(context)
-        chosen = self._place(context)
+        with self._deciding:
+            context = self.observe(context)
+            chosen = self._place(context)
         attempt = _Attempt(task, payload, context, chosen, started_s, self._clock.now())
         try:
             result = self._run(attempt)

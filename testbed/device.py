@@ -11,7 +11,7 @@ import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 import tyro
@@ -25,7 +25,6 @@ from offload.local_executor import LocalExecutor
 from offload.tasks import get_task
 from offload.types import ExecutionResult, LinkState, Outcome, TaskInstance
 from testbed.messages import (
-    Answer,
     Broken,
     Execute,
     Executed,
@@ -62,7 +61,13 @@ class DeviceOptions:
 
 
 class Device:
-    """Carries out orders."""
+    """Carries out orders.
+
+    Attributes:
+        ORDERS: the type of what it is told, for decoding.
+    """
+
+    ORDERS: Any = Order
 
     def __init__(
         self,
@@ -77,7 +82,7 @@ class Device:
         self._prober = prober
         self._inputs: tuple[TaskInstance, bytes] | None = None
 
-    def answer(self, order: Order) -> Answer:
+    def answer(self, order: Order) -> msgspec.Struct:
         """Carry out one order; errors of the project become :class:`Broken`."""
         try:
             if isinstance(order, WarmUp):
@@ -173,7 +178,7 @@ class Device:
 def serve(device: Device, ready: Ready, orders: BinaryIO, answers: BinaryIO) -> None:
     """Answer orders until there are no more."""
     encoder = msgspec.json.Encoder()
-    decoder = msgspec.json.Decoder(Order)
+    decoder = msgspec.json.Decoder(device.ORDERS)
     answers.write(encoder.encode(ready) + b"\n")
     answers.flush()
     for line in orders:
@@ -186,15 +191,16 @@ def _terminate(signum: int, frame: object) -> None:
     raise SystemExit(0)
 
 
-def _prober(options: DeviceOptions, tracker: LinkTracker) -> LinkProber | TcpProber:
+def make_prober(options: DeviceOptions, tracker: LinkTracker) -> LinkProber | TcpProber:
+    """A prober of the device's link, as the options say; its samples flow into ``tracker``."""
     peer = (options.edge_address, options.probe_port)
     if options.probe_over_tcp:
         return TcpProber(*peer, tracker=tracker)
     return LinkProber(*peer, budget_share=PROBE_SHARE, tracker=tracker)
 
 
-def main(options: DeviceOptions) -> None:
-    """Run the device process."""
+def main(options: DeviceOptions, kind: type[Device] = Device) -> None:
+    """Run the device process, which answers the orders of that kind of device."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which then ends us
     signal.signal(signal.SIGTERM, _terminate)
     tracker = LinkTracker(options.congestion_control)
@@ -207,11 +213,11 @@ def main(options: DeviceOptions) -> None:
             # A proxied transfer has no slow start, which its size would be corrected for.
             observer=None if options.probe_over_tcp else tracker,
         ) as edge,
-        closing(_prober(options, tracker)) as prober,
+        closing(make_prober(options, tracker)) as prober,
     ):
         ready = Ready(local.limit.method, local.limit.reason)
         try:
-            serve(Device(options, local, edge, prober), ready, sys.stdin.buffer, sys.stdout.buffer)
+            serve(kind(options, local, edge, prober), ready, sys.stdin.buffer, sys.stdout.buffer)
         finally:  # the owner ends our orders and sends SIGTERM at once: let the closing be whole
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 

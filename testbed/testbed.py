@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import msgspec
 
@@ -53,6 +53,7 @@ class TestbedConfig:
         slowdown: how many times slower the device is than the edge.
         workers: of the edge server.
         congestion_control: TCP congestion control of both ends.
+        seed: of the link's losses and delays; only backend ``tun`` takes one.
     """
 
     __test__ = False
@@ -61,6 +62,7 @@ class TestbedConfig:
     slowdown: float = 4.0
     workers: int = 1
     congestion_control: str = "cubic"
+    seed: int | None = None
 
 
 class Testbed:
@@ -83,6 +85,8 @@ class Testbed:
     """
 
     __test__ = False
+    DEVICE_MODULE = "testbed.device"
+    """What the device process runs."""
 
     def __init__(
         self,
@@ -105,7 +109,9 @@ class Testbed:
 
     def _build(self) -> None:
         self.link: Link = self._stack.enter_context(
-            open_link(get_profile("lan"), self.config.backend, need_packets=True)
+            open_link(
+                get_profile("lan"), self.config.backend, seed=self.config.seed, need_packets=True
+            )
         )
         cores = sorted(os.sched_getaffinity(0))
         edge = self.link.edge
@@ -127,7 +133,7 @@ class Testbed:
         self._edge_processes = {"the edge server": server, "the probe responder": responder}
         self._device = self._start(
             self.link.device,
-            "testbed.device",
+            self.DEVICE_MODULE,
             *("--edge-address", address, "--edge-port", str(edge_port)),
             *("--probe-port", str(probe_port), "--slowdown", str(self.config.slowdown)),
             *([] if self.link.carries_packets else ["--probe-over-tcp"]),
@@ -151,7 +157,7 @@ class Testbed:
         self._stack.callback(end_process, process)
         return process
 
-    def __enter__(self) -> Testbed:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *raised: object) -> None:
