@@ -11,12 +11,14 @@ from typing import Literal
 import tyro
 
 from agents.policies import PRETRAINED
+from agents.rivals import DECISIONS
 from agents.rivals.imitation import require_sklearn
 from envs.config import EnvConfig
 from offload.errors import OffloadError
 from offload.types import Objective
 
-SHIPPED = ("ppo", "dqn")
+SHIPPED = {"ppo": DECISIONS, "dqn": DECISIONS}
+"""Steps of each algorithm that ships: what every rival is given too."""
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,9 @@ def _learned(config: EnvConfig, out: Path) -> None:
     from agents.training import TrainConfig, train
 
     with tempfile.TemporaryDirectory() as runs:
-        for algorithm in SHIPPED:
-            result = train(TrainConfig(algo=algorithm, env=config), Path(runs), tensorboard=False)
+        for algorithm, steps in SHIPPED.items():
+            settings = TrainConfig(algo=algorithm, steps=steps, env=config)
+            result = train(settings, Path(runs), tensorboard=False)
             folder = out / f"{algorithm}-{config.objective}"
             result.bundle.save(folder)
             print(f"{folder.name}: {result.accuracy:.1%} on validation scenarios", flush=True)

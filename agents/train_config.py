@@ -11,8 +11,9 @@ from agents.run_directory import CONFIG_NAME, read_json
 from envs.config import EnvConfig, config_from_dict
 from offload.errors import ConfigError, UnknownNameError
 
-DEFAULT_STEPS = {"ppo": 2_000_000, "dqn": 1_500_000}
-"""Half a minute to a minute on two cores."""
+DEFAULT_STEPS = {"ppo": 1_500_000, "dqn": 1_500_000}
+"""About a minute on two cores."""
+DEFAULT_LANES = {"ppo": 512, "dqn": 256, "a2c": 256}
 ALGORITHMS = ("ppo", "dqn", "a2c")
 
 
@@ -58,7 +59,7 @@ class TrainConfig:
     @property
     def n_lanes(self) -> int:
         """Episodes side by side."""
-        return self.lanes or {"dqn": 256, "a2c": 256}.get(self.algo, 1024)
+        return self.lanes or DEFAULT_LANES[self.algo]
 
 
 def resumed_config(run: Path, steps: int | None) -> TrainConfig:
