@@ -10,13 +10,14 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from evidence.sweeps.outcome import CRITERIA, Criterion, Curve
 from evidence.sweeps.settings import Settings
 from evidence.sweeps.swept import SWEPT, Swept
-from evidence.sweeps.wording import CRITERION_NAMES, describe_base
+from evidence.sweeps.wording import CRITERION_NAMES, describe_base, describe_task
 
 _COLOURS = {"cubic": "#0072B2", "bbr": "#D55E00"}
 """Of Okabe and Ito's palette, told apart by those who see few colours."""
@@ -58,28 +59,35 @@ def _plot(settings: Settings, curves: Sequence[Curve], criterion: Criterion, pat
             if curve.task == task:
                 _draw(panel, settings, swept, curve, shift=settings.controls.index(curve.control))
         _dress(panel, settings, swept)
-        panel.set_title(task, fontsize=10)
-        if index + columns >= len(settings.tasks):
+        panel.set_title(describe_task(task), fontsize=9)
+        if index + columns >= len(settings.tasks):  # nothing below it
             panel.tick_params(labelbottom=True)
+            panel.set_xlabel(f"{swept.noun.removeprefix('the ')}, {swept.unit}", fontsize=9)
     what = CRITERION_NAMES[criterion]
-    figure.supxlabel(f"{_capital(swept.noun.removeprefix('the '))}, {swept.unit}", fontsize=10)
-    figure.supylabel(f"edge / device, {what}", fontsize=10)
+    for height, text in ((0.96, "device better"), (0.04, "edge better")):
+        axes[0][0].text(0.03, height, text, transform=axes[0][0].transAxes, fontsize=8,
+                        color="#555555", va="top" if height > 0.5 else "bottom")  # fmt: skip
+    figure.supylabel(f"edge / device, {what.partition(' (')[0]}", fontsize=9)
     figure.suptitle(
         f"Where offloading stops paying: {what}\n"
         f"{describe_base(settings, ' and '.join(settings.controls))}",
         fontsize=10,
     )
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)),
-                  fontsize=8, frameon=False)  # fmt: skip
+    entries: dict[str, Artist] = {}
+    for panel in axes.flat:
+        handles, labels = panel.get_legend_handles_labels()
+        entries |= dict(zip(labels, handles, strict=True))
+    figure.legend(entries.values(), entries.keys(), loc="outside lower center",
+                  ncols=min(6, len(entries)), fontsize=8, frameon=False)  # fmt: skip
     figure.savefig(path, dpi=130)
     figure.savefig(path.with_suffix(".svg"))
     plt.close(figure)
     path.with_suffix(".txt").write_text(
         f"Measured edge over device, {what}, against {swept.noun}"
         f" ({describe_base(settings, ' and '.join(settings.controls))}). Below 1 offloading pays."
-        f" Small marks: single runs, {settings.repeats} repetitions; large: medians with 95 %"
-        " intervals; bar at 1: the crossover's 95 % interval; dashed: as the model predicts.\n"
+        f" Short lines: single runs, {settings.repeats} repetitions; large marks: medians, made"
+        " monotone, with 95 % intervals; band: the crossover's 95 % interval; dashed: as the model"
+        " predicts.\n"
     )
 
 
@@ -91,7 +99,7 @@ def _draw(panel: Axes, settings: Settings, swept: Swept, curve: Curve, shift: in
     at = positions + (shift - (len(settings.controls) - 1) / 2.0) * 0.015 * span
     everything = np.clip(np.exp(curve.ratios), _RATIO_LOW, _RATIO_HIGH)
     for runs in everything:
-        panel.plot(at, runs, marker, color=colour, markersize=2.2, alpha=0.35, linestyle="none")
+        panel.plot(at, runs, "_", color=colour, markersize=7, alpha=0.5, linestyle="none")
     model = np.exp(curve.model_ratios)
     panel.plot(swept.position(curve.model_values), model, "--", color=colour, linewidth=1.1,
                label=f"{name}, model")  # fmt: skip
@@ -112,8 +120,9 @@ def _draw(panel: Axes, settings: Settings, swept: Swept, curve: Curve, shift: in
         panel.axvspan(*ends, color=colour, alpha=0.15, linewidth=0)
         panel.axvline(found.position, color=colour, linewidth=0.9)
     given_up = np.flatnonzero(curve.given_up)
-    panel.plot(at[given_up], np.full(len(given_up), _RATIO_HIGH * 0.75), "^", color=colour,
-               markersize=5, fillstyle="none", label=f"{name}, runs given up")  # fmt: skip
+    if len(given_up):
+        panel.plot(at[given_up], np.full(len(given_up), _RATIO_HIGH * 0.75), "^", color=colour,
+                   markersize=5, fillstyle="none", label=f"{name}, runs given up")  # fmt: skip
 
 
 def _dress(panel: Axes, settings: Settings, swept: Swept) -> None:
@@ -125,14 +134,10 @@ def _dress(panel: Axes, settings: Settings, swept: Swept) -> None:
     panel.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
     positions = swept.position(np.array(settings.points))
     panel.xaxis.set_major_locator(FixedLocator(list(positions)))
-    panel.set_xticklabels([f"{value / swept.per_unit:g}" for value in settings.points])
+    panel.set_xticklabels([swept.point(value) for value in settings.points])
     margin = 0.04 * (positions[-1] - positions[0])
     panel.set_xlim(positions[0] - margin, positions[-1] + margin)
     panel.tick_params(labelsize=8)
     panel.grid(axis="y", color="#e6e6e6", linewidth=0.6)
     panel.set_axisbelow(True)
     panel.spines[["top", "right"]].set_visible(False)
-
-
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]

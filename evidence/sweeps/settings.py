@@ -181,7 +181,7 @@ def choose_settings(options: SweepOptions, run: RunOptions) -> tuple[Settings, t
             check_direction(direction)
             if direction.rate_bps is not None and direction.rate_bps > MAX_RATE_BPS:
                 raise ConfigError(
-                    f"{swept.noun} of {swept.shown(value, 3)} {swept.unit} makes a direction of"
+                    f"{swept.noun} of {swept.point(value)} {swept.unit} makes a direction of"
                     f" {base.name!r} {direction.rate_bps / 1e6:g} Mbit/s; at most"
                     f" {MAX_RATE_BPS / 1e6:g} are emulated faithfully"
                 )

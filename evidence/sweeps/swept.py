@@ -59,13 +59,15 @@ class Swept:
             return float(position)
         return float(np.exp(position)) if self.scale == "log" else float(position) ** 2
 
-    def shown(self, value: float, digits: int = 2) -> str:
-        """A value in the unit shown, to so many significant digits and without an exponent."""
-        number = value / self.per_unit
-        if number == 0.0:
-            return "0"
-        decimals = max(0, digits - 1 - int(np.floor(np.log10(abs(number)))))
+    def shown(self, value: float) -> str:
+        """A value in the unit shown, to two significant digits and without an exponent."""
+        number = float(f"{value / self.per_unit:.2g}")
+        decimals = 0 if number == 0.0 else max(0, 1 - int(np.floor(np.log10(abs(number)))))
         return f"{number:.{decimals}f}"
+
+    def point(self, value: float) -> str:
+        """A point of the sweep in the unit shown, as it was asked for."""
+        return f"{value / self.per_unit:g}"
 
 
 def _both(

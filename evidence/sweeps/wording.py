@@ -72,7 +72,7 @@ def sentence(settings: Settings, curve: Curve) -> str:
             f"{head}: offload while {swept.noun} is {word} {value} {interval} {swept.unit} {tail}"
         )
     do = "offload" if side == "edge" else "stay on the device"
-    reach = f"all the way from {swept.shown(known[0])} to {swept.shown(known[-1])} {swept.unit}"
+    reach = f"all the way from {swept.point(known[0])} to {swept.point(known[-1])} {swept.unit}"
     if np.isfinite(found.low) or np.isfinite(found.high):
         reach += f", though the interval of the crossover is {interval}"
     return f"{head}: {do} {reach} {tail}"
@@ -84,7 +84,7 @@ def describe_place(swept: Swept, points: Sequence[float], position: float) -> st
         return "unknown"
     if math.isinf(position):
         word, end = ("beyond", points[-1]) if position > 0 else ("below", points[0])
-        return f"{word} {swept.shown(end)} {swept.unit}"
+        return f"{word} {swept.point(end)} {swept.unit}"
     return f"{swept.shown(swept.value(position))} {swept.unit}"
 
 
@@ -96,7 +96,7 @@ def describe_interval(swept: Swept, points: Sequence[float], low: float, high: f
             return "[no interval of one repetition]"
         if math.isinf(position):
             word, end = ("beyond", points[-1]) if position > 0 else ("below", points[0])
-            ends.append(f"{word} {swept.shown(end)}")
+            ends.append(f"{word} {swept.point(end)}")
         else:
             ends.append(swept.shown(swept.value(position)))
     return f"[{ends[0]}, {ends[1]}]"
