@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from agents.report import Setting
     from agents.simulation import Evaluation
     from offload.types import PairedRun
-    from testbed.live_run import LiveRun
 
 _INTERRUPTED = 130
 _VOID = 3
@@ -209,9 +208,10 @@ def _live_once(
 ) -> int:
     from functools import partial
 
-    from agents.paired import pair_facts, score_pairs
+    from agents.paired import score_pairs
     from envs.config import EnvConfig
     from envs.streams import Purpose, stream
+    from evidence.live_facts import keep_void, live_facts
     from netem.baseline import void_reason
     from offload.tasks.profile_table import load_profile_table
     from testbed import TestbedConfig
@@ -243,7 +243,7 @@ def _live_once(
         say=partial(print, flush=True),
     )
     if run.closing.faults:
-        kept = _keep_void(options, links, run)
+        kept = keep_void(options.out, links.label, run, profile, trace)
         raise VoidRun(f"{void_reason(run.closing)}. Raw data: {kept}")
     evaluation = score_pairs(
         chosen.policies,
@@ -255,25 +255,10 @@ def _live_once(
         seeds=chosen.seeds,
     )
     notes = [*run.notes, *(links.notes() if trace else ()), *run.replay_notes]
-    facts = pair_facts(run.pairs)
-    if trace is not None:
-        facts["trace"] = [trace.name] * len(run.pairs)
-        facts["trace_s"] = [pair.trace_s for pair in run.pairs]
+    facts = live_facts(run, profile, trace)
     setting = _setting(options, links.label, chosen, "live", run.backend, tuple(notes), run.details)
     _report(options, evaluation, setting, facts, run.pairs)
     return 0
-
-
-def _keep_void(options: EvaluateOptions, links: ChosenLinks, run: LiveRun) -> Path:
-    """Keep what a void run measured, marked as such and without any score; returns the folder."""
-    from agents.paired import pair_facts
-    from agents.report import write_columns
-    from agents.run_directory import new_run_folder, origin, write_json
-
-    folder = new_run_folder(options.out, f"{links.label}-live-void")
-    write_json(folder / "void.json", {"void": True, "baseline": run.closing.as_dict(), **origin()})
-    write_columns(folder / "pairs.csv", pair_facts(run.pairs))
-    return folder
 
 
 def _setting(
@@ -321,7 +306,10 @@ def _report(
     plots.plot_policies(evaluation, title, folder / "policies.png")
     plots.plot_latency(evaluation, title, folder / "latency.png")
     if pairs is not None:
+        from evidence.agreement.command import agree
+
         plots.plot_pairs(pairs, title, folder / "pairs.png")
+        agree([folder], folder, console)
     if options.json is not None:
         write_json(options.json, report.summary(evaluation, setting))
     print(f"results: {folder}")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.config import LinkProcessConfig
-from envs.link_path import draw_path
+from envs.link_path import LinkPath, draw_path
 from envs.probe_times import ProbeTimes
 from offload.cost_model import transfer
 from offload.energy_model import RADIO_NAMES
@@ -112,6 +112,96 @@ class Calm:
     after_s: FloatArray
 
 
+@dataclass(frozen=True, slots=True)
+class LinkMotion:
+    """What moves a block of links, all of it hidden from the device.
+
+    Attributes:
+        profile: index into the configured profiles, shape (lanes,).
+        radio: index into RADIO_NAMES, shape (lanes,).
+        still: the profiles' links, arrays of shape (lanes,).
+        path: how they move, at the rows of :attr:`envs.probe_times.ProbeTimes.gap_s`.
+    """
+
+    profile: IntArray
+    radio: IntArray
+    still: LinkState
+    path: LinkPath
+
+
+def draw_motion(
+    rng: Generator, config: LinkProcessConfig, profiles: tuple[str, ...], gap_s: FloatArray
+) -> LinkMotion:
+    """Draw how a block of links moves.
+
+    Args:
+        profiles: names of the profiles; each lane draws one for the whole block.
+        gap_s: time since the row before, shape (rows, lanes).
+    """
+    lanes = gap_s.shape[1]
+    table = _ProfileTable.of(profiles)
+    profile: IntArray = rng.integers(len(profiles), size=(lanes,))
+    still = LinkState(
+        rtt_s=table.rtt_s[profile],
+        jitter_s=table.jitter_s[profile],
+        loss=table.loss[profile],
+        uplink_bps=table.uplink_bps[profile],
+        downlink_bps=table.downlink_bps[profile],
+    )
+    radio = np.asarray(table.radio[profile])
+    return LinkMotion(profile, radio, still, draw_path(rng, config, gap_s))
+
+
+def links_along(
+    config: LinkProcessConfig, still: LinkState, path: LinkPath
+) -> tuple[LinkState, FloatArray, FloatArray]:
+    """The links at the places of a path, and their rates up and down without disturbance.
+
+    Args:
+        still: the profiles' links, arrays of shape (lanes,).
+    """
+    fall = config.disturbance_rate_floor**path.severity
+    rise = config.disturbance_rtt_peak**path.severity
+    uplink_bps = still.uplink_bps * path.uplink
+    downlink_bps = still.downlink_bps * path.downlink
+    links = LinkState(
+        rtt_s=still.rtt_s * path.rtt * rise,
+        jitter_s=still.jitter_s * rise,
+        loss=np.minimum(still.loss + config.disturbance_loss * path.severity, MAX_LOSS),
+        uplink_bps=uplink_bps * fall,
+        downlink_bps=downlink_bps * fall,
+        age_s=np.zeros_like(fall),
+    )
+    return links, uplink_bps, downlink_bps
+
+
+def calm_after_s(rng: Generator, config: LinkProcessConfig, severity: FloatArray) -> FloatArray:
+    """Draw how long disturbances of these severities still last; 0 where there is none."""
+    # A stay of exponential length has as long to go, whenever it is looked at.
+    to_go_s = rng.exponential(config.disturbance_lasts_s, severity.shape)
+    return np.where(severity > 0.0, to_go_s, 0.0)
+
+
+def moving_links(
+    rng: Generator, config: LinkProcessConfig, motion: LinkMotion, probes: ProbeTimes
+) -> tuple[LinkSamples, Calm]:
+    """Links that move so, and what the device measures of them.
+
+    Args:
+        probes: when the device decides, and when it measured.
+    """
+    everywhen, uplink_bps, downlink_bps = links_along(config, motion.still, motion.path)
+    at_probes, decided = slice(0, None, 2), slice(1, None, 2)
+    after_s = calm_after_s(rng, config, motion.path.severity[decided])
+    links = LinkSamples(
+        true=_rows(everywhen, decided),
+        measured=measure(rng, config, _rows(everywhen, at_probes), probes),
+        profile=motion.profile,
+        radio=motion.radio,
+    )
+    return links, Calm(uplink_bps[decided], downlink_bps[decided], after_s)
+
+
 def draw_links(
     rng: Generator, config: LinkProcessConfig, profiles: tuple[str, ...], probes: ProbeTimes
 ) -> tuple[LinkSamples, Calm]:
@@ -121,35 +211,8 @@ def draw_links(
         profiles: names of the profiles; each lane draws one for the whole block.
         probes: when the device decides, and when it measured.
     """
-    lanes = probes.gap_s.shape[1]
-    table = _ProfileTable.of(profiles)
-    profile: IntArray = rng.integers(len(profiles), size=(lanes,))
-    path = draw_path(rng, config, probes.gap_s)
-    fall = config.disturbance_rate_floor**path.severity
-    rise = config.disturbance_rtt_peak**path.severity
-    loss = table.loss[profile] + config.disturbance_loss * path.severity
-    uplink_bps = table.uplink_bps[profile] * path.uplink
-    downlink_bps = table.downlink_bps[profile] * path.downlink
-    everywhen = LinkState(
-        rtt_s=table.rtt_s[profile] * path.rtt * rise,
-        jitter_s=table.jitter_s[profile] * rise,
-        loss=np.minimum(loss, MAX_LOSS),
-        uplink_bps=uplink_bps * fall,
-        downlink_bps=downlink_bps * fall,
-        age_s=np.zeros_like(fall),
-    )
-    at_probes, decided = slice(0, None, 2), slice(1, None, 2)
-    disturbed = path.severity[decided] > 0.0
-    # A stay of exponential length has as long to go, whenever it is looked at.
-    to_go_s = rng.exponential(config.disturbance_lasts_s, disturbed.shape)
-    links = LinkSamples(
-        true=_rows(everywhen, decided),
-        measured=measure(rng, config, _rows(everywhen, at_probes), probes),
-        profile=profile,
-        radio=np.asarray(table.radio[profile]),
-    )
-    calm = Calm(uplink_bps[decided], downlink_bps[decided], np.where(disturbed, to_go_s, 0.0))
-    return links, calm
+    motion = draw_motion(rng, config, profiles, probes.gap_s)
+    return moving_links(rng, config, motion, probes)
 
 
 def _rows(link: LinkState, rows: slice) -> LinkState:

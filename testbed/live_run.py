@@ -34,6 +34,7 @@ class LiveRun:
         replay_notes: how a trace was replayed; empty without one.
         details: settings and circumstances, for JSON.
         closing: the baseline after the run; where it has faults the run is void.
+        max_rate_bps: the most that the backend carries.
     """
 
     pairs: list[PairedRun]
@@ -42,6 +43,7 @@ class LiveRun:
     replay_notes: tuple[str, ...]
     details: dict[str, Any]
     closing: Baseline
+    max_rate_bps: float
 
 
 def run_live(
@@ -55,6 +57,7 @@ def run_live(
     deadline_slack: tuple[float, float],
     rng: Generator,
     say: Callable[[str], None],
+    then: Callable[[Testbed], object] | None = None,
 ) -> LiveRun:
     """Run ``tasks`` task instances on a device and on an edge server across an emulated link.
 
@@ -65,6 +68,7 @@ def run_live(
         max_local_s: tasks that take the device longer are left out.
         deadline_slack: bounds of the deadline, in units of the predicted local seconds.
         say: takes a line on what is being used, as it becomes known.
+        then: what else to measure, after the tasks and before the closing baseline.
 
     Raises:
         ConfigError: no task is left.
@@ -99,6 +103,8 @@ def run_live(
             )
         probe_bytes = testbed.measure().probe_bytes
         replay = None if testbed.player is None else testbed.player.report()
+        if then is not None:
+            then(testbed)
         limits, max_rate_bps = link.limits, link.max_rate_bps
         before, after = testbed.baseline, testbed.closing_baseline()
     notes = [f"{kind} is left out: {reason}" for kind, reason in missing.items()]
@@ -111,6 +117,7 @@ def run_live(
             "slowdown": settings.slowdown,
         },
         "congestion_control": settings.congestion_control,
+        "radio": profile.radio,
         "calibration": {"device": calibration.local, "edge": calibration.edge},
         "wrong_answers": sum(not pair.correct for pair in pairs),
         "edge_given_up": sum(pair.edge is None for pair in pairs),
@@ -128,7 +135,7 @@ def run_live(
     if trace is not None:
         replay_notes = (*departures(trace, max_rate_bps), f"replay: {replay}")
         details["trace"] = {"name": trace.name, "rows": trace.rows, "length_s": trace.end_s}
-    return LiveRun(pairs, link.backend, tuple(notes), replay_notes, details, after)
+    return LiveRun(pairs, link.backend, tuple(notes), replay_notes, details, after, max_rate_bps)
 
 
 def _kinds(rows: Sequence[ProfileRow]) -> tuple[str, ...]:

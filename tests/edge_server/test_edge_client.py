@@ -18,6 +18,8 @@ from edge_server.config import ServerConfig
 from edge_server.protocol import Done, Ping, Pong, Request, Run, Times, decode_request, encode
 from offload.errors import ConfigError, RemoteError, RemoteFailure, RemoteTimeout
 
+pytestmark = pytest.mark.measured
+
 Handler = Callable[[Request, bytes], list[list[bytes]]]
 
 

@@ -33,6 +33,7 @@ def test_echo_of_every_size(start_server, connect, size):
     assert (result.output, result.outcome) == (payload, Outcome.REMOTE_OK)
 
 
+@pytest.mark.measured
 def test_measured_seconds_are_split_and_sum_to_the_clients_total(start_server, connect):
     client = connect(start_server().port)
     client.ping()
@@ -45,6 +46,7 @@ def test_measured_seconds_are_split_and_sum_to_the_clients_total(start_server, c
     assert all(0 <= term < 0.1 for term in terms)
 
 
+@pytest.mark.measured
 def test_waiting_for_a_worker_is_queueing(start_server, connect):
     port = start_server().port
     first, second = connect(port), connect(port)
@@ -115,6 +117,7 @@ def test_busy_when_the_queue_is_full(start_server, connect, tmp_path):
     assert len(marker.read_text().splitlines()) == 2
 
 
+@pytest.mark.measured
 def test_an_expired_request_is_never_started(start_server, connect, tmp_path):
     server = start_server()
     first, second = connect(server.port), connect(server.port)
@@ -130,6 +133,7 @@ def test_an_expired_request_is_never_started(start_server, connect, tmp_path):
     assert second.stats().answered["expired"] == 1
 
 
+@pytest.mark.measured
 def test_an_overrun_is_killed_with_all_it_started(start_server, connect, tmp_path):
     client = connect(start_server(overrun_grace_s=0.1).port)
     pid_file = tmp_path / "pid"
@@ -143,6 +147,7 @@ def test_an_overrun_is_killed_with_all_it_started(start_server, connect, tmp_pat
     assert client.execute(a_task("echo"), b"on", 5.0).output == b"on"
 
 
+@pytest.mark.measured
 def test_the_servers_own_limit_on_a_task(start_server, connect):
     client = connect(start_server(max_task_s=0.2).port)
     start_s = time.monotonic()
@@ -151,6 +156,7 @@ def test_the_servers_own_limit_on_a_task(start_server, connect):
     assert time.monotonic() - start_s < 1.0
 
 
+@pytest.mark.measured
 def test_an_overrun_within_the_grace_keeps_its_worker(start_server, connect):
     client = connect(start_server(max_task_s=0.2, overrun_grace_s=5).port)
     pid = client.execute(a_task("pid"), b"", 5.0).output
@@ -204,6 +210,7 @@ def test_a_worker_killed_from_outside_is_replaced(start_server, connect):
     assert client.execute(a_task("echo"), b"on", 5.0).output == b"on"
 
 
+@pytest.mark.measured
 @pytest.mark.chaos
 def test_a_stopped_worker_does_not_stop_the_server(start_server, connect):
     """SIGSTOP: its channel fills up, the loop goes on, the budget kills it."""
@@ -261,6 +268,7 @@ def can_ping(client) -> bool:
     return True
 
 
+@pytest.mark.measured
 def test_bytes_that_are_not_zeromq_do_no_harm(start_server, connect):
     server = start_server()
     with socket.create_connection(("127.0.0.1", server.port)) as raw:
@@ -335,6 +343,7 @@ def test_draining_ends_what_runs_and_refuses_the_rest(start_server, connect):
     assert results == {"running": b"slept", "waiting": "shutting_down"}
 
 
+@pytest.mark.measured
 def test_the_grace_period_is_kept(start_server, connect):
     server = start_server(grace_s=0.3)
     client, other = connect(server.port), connect(server.port)

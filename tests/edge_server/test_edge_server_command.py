@@ -131,6 +131,7 @@ def test_a_taken_port_is_one_line_and_status_2():
     )
 
 
+@pytest.mark.measured
 def test_help_comes_at_once_and_offers_no_code_from_outside():
     start_s = time.monotonic()
     done = subprocess.run([*COMMAND, "--help"], cwd=ROOT, capture_output=True, text=True)

@@ -55,6 +55,7 @@ class InProcess:
         return ExecutionResult(Outcome.LOCAL_OK, output, cost)
 
 
+@pytest.mark.measured
 def test_one_outcome_each_whatever_the_server_does(start_server, connect):
     server = start_server(max_message_bytes=1000, overrun_grace_s=0)
     client = connect(server.port)

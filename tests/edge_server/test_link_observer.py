@@ -31,6 +31,7 @@ def notes() -> Notes:
     return Notes()
 
 
+@pytest.mark.measured
 def test_a_run_tells_both_transfers_with_their_seconds(
     start_server: Callable[..., RunningServer], connect: Callable[..., EdgeClient], notes: Notes
 ) -> None:

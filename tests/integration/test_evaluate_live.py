@@ -102,6 +102,7 @@ class Watched:
         return alive | namespaces | states | {path for path in self.cgroups if path.exists()}
 
 
+@pytest.mark.measured
 def test_a_short_live_run_measures_both_sides_and_leaves_nothing(tmp_path):
     file = tmp_path / "summary.json"
     words = ("--profile", "5g", "--tasks", "8", "--max-local", "0.6", "--json", str(file))

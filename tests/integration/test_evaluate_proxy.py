@@ -22,6 +22,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.measured
 def test_a_pair_runs_on_both_sides_of_a_proxied_link() -> None:
     task = TaskInstance("sudoku", "small", 1)
     with Testbed(get_profile("congested"), TestbedConfig("proxy", slowdown=2.0)) as testbed:

@@ -15,7 +15,7 @@ from netem.estimator import LinkTracker
 from netem.probes import LinkProber, ProbeResponder
 from offload.types import DirectionProfile, LinkProfile
 
-pytestmark = pytest.mark.uml
+pytestmark = [pytest.mark.uml, pytest.mark.measured]
 
 
 def profile(uplink_bps: float, downlink_bps: float) -> LinkProfile:
@@ -41,7 +41,7 @@ def test_idle_probing_keeps_to_its_share_as_the_router_counts(
             time.sleep(0.02)
         with prober.hold():
             before, begin = uml_link.stats(), time.monotonic()
-        time.sleep(5.0)
+        time.sleep(2.5)
         with prober.hold():
             after, elapsed_s = uml_link.stats(), time.monotonic() - begin
         estimate = prober.estimate()

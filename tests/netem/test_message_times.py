@@ -8,7 +8,7 @@ from netem import Link
 from netem.message_times import Messages
 from offload.types import DirectionProfile, LinkProfile
 
-pytestmark = pytest.mark.uml
+pytestmark = [pytest.mark.uml, pytest.mark.measured]
 
 
 def _clean(rate_bps: float) -> LinkProfile:

@@ -133,6 +133,7 @@ def test_mistakes_are_one_line_and_exit_2(arguments: tuple[str, ...], said: str)
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.measured
 def test_respond_and_probe_meet_and_sigterm_ends_it() -> None:
     responder = subprocess.Popen(
         [sys.executable, "-m", "netem", "respond", "--port", "0"],
@@ -160,12 +161,14 @@ def test_up_passes_the_address_and_the_exit_code(leaves_nothing: set[int]) -> No
     assert done.stdout.startswith("198.18.")
 
 
+@pytest.mark.measured
 def test_up_starts_an_edge_command_and_ends_it(leaves_nothing: set[int]) -> None:
     need_tun()
     python = sys.executable
     done = run_cli(
-        *("up", "wifi", *TUN, "--edge-command", f"{python} -m netem respond --bind 0.0.0.0", "--"),
-        *("sh", "-c", f"sleep 1.5; {python} -m netem probe $OFFLOAD_EDGE_ADDRESS"),
+        *("up", "wifi", *TUN, "--edge-command", f"{python} -m netem respond --bind 0.0.0.0"),
+        *("--edge-port", "47400", "--", "sh", "-c"),
+        f"{python} -m netem probe $OFFLOAD_EDGE_ADDRESS",
     )
     assert done.returncode == 0, done.stderr
     state = json.loads(done.stdout.strip().splitlines()[-1])
@@ -253,10 +256,11 @@ def test_up_that_is_told_to_end_leaves_nothing(
     process.stdout.close()
 
 
+@pytest.mark.measured
 def test_measure_writes_the_file(leaves_nothing: set[int], tmp_path: Path) -> None:
     need_tun()
     file = tmp_path / "deep" / "measured.json"
-    done = run_cli("measure", "wifi", *TUN, "--seconds", "1", "--json", str(file))
+    done = run_cli("measure", "wifi", *TUN, "--seconds", "0.5", "--json", str(file))
     if done.returncode == 3:
         pytest.skip(f"this machine is too busy to measure: {done.stderr}")
     assert done.returncode == 0, done.stderr
@@ -266,4 +270,4 @@ def test_measure_writes_the_file(leaves_nothing: set[int], tmp_path: Path) -> No
     assert row["rtt_set_s"] == pytest.approx(0.006)
     assert row["rtt_s"] == pytest.approx(0.006, abs=0.002)
     assert row["uplink_goodput_bps"] == pytest.approx(28e6, rel=0.1)
-    assert record["command"] == "python -m netem measure wifi --backend tun --seconds 1"
+    assert record["command"] == "python -m netem measure wifi --backend tun --seconds 0.5"

@@ -17,6 +17,8 @@ from netem.probes import LinkProber, ProbeResponder
 from offload.errors import ConfigError
 from offload.interfaces import LinkEstimator
 
+pytestmark = pytest.mark.measured
+
 SESSION = b"12345678"
 
 

@@ -17,6 +17,8 @@ from proxied import connected, echo, read_all, round_trips_s, serving
 
 from netem import Link, open_link
 
+pytestmark = pytest.mark.measured
+
 
 def test_large_transfers_arrive_whole_and_half_closed(proxy_link: Link) -> None:
     """The device ends its side first; the answer, a digest and the data again, still comes."""

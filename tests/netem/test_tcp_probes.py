@@ -31,6 +31,7 @@ def responder() -> Iterator[TcpProbeResponder]:
     running.close()
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize(
     ("up_bps", "down_bps", "one_way_s", "jitter_s"),
     [(1.3e6, 3.5e6, 0.030, 0.005), (20e6, 8e6, 0.004, 0.0)],
@@ -53,7 +54,9 @@ def test_finds_what_is_set(
         # A single measurement may fall into a stall of this machine; the median of three hardly.
         states = [prober.measure() for _ in range(3)]
     state = states[-1]
-    assert sorted(s.rtt_s for s in states)[1] == pytest.approx(2 * one_way_s, rel=0.1, abs=0.002)
+    # Both programs have to be woken for every round trip, which a busy machine takes its time for.
+    rtt_s = sorted(s.rtt_s for s in states)[1]
+    assert 0.95 * 2 * one_way_s < rtt_s < 1.1 * 2 * one_way_s + 0.005
     assert sorted(s.uplink_bps for s in states)[1] == pytest.approx(up_bps, rel=0.15)
     assert sorted(s.downlink_bps for s in states)[1] == pytest.approx(down_bps, rel=0.15)
     assert state.loss == 0.0
@@ -62,6 +65,7 @@ def test_finds_what_is_set(
         assert 0.5 * 2**0.5 * jitter_s < state.jitter_s < 2 * 2**0.5 * jitter_s
 
 
+@pytest.mark.measured
 def test_counts_what_it_costs(proxy_link: Link, responder: TcpProbeResponder) -> None:
     proxy_link.apply(profile(one(4e6, 0.002), one(4e6, 0.002)))
     before = proxy_link.stats()
@@ -88,6 +92,7 @@ def test_a_link_that_is_down_has_loss_1_and_recovers(responder: TcpProbeResponde
         assert prober.measure().loss == 0.0
 
 
+@pytest.mark.measured
 def test_a_silent_responder_costs_no_more_than_the_timeout() -> None:
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,

@@ -45,6 +45,7 @@ def probing(profile: str) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 @pytest.mark.parametrize("who", ["root", "ordinary user"])
 def test_tc_carries_and_its_tbf_shapes(who: str) -> None:
     if who == "root":
@@ -105,6 +106,7 @@ def test_uml_where_the_tun_device_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.measured
 def test_two_links_of_two_runs_side_by_side() -> None:
     """Both have the same names and addresses, each in a namespace of its own."""
     runs = {profile: user.start(*probing(profile)) for profile in ("wifi", "lte")}
@@ -113,8 +115,9 @@ def test_two_links_of_two_runs_side_by_side() -> None:
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
         states[profile] = json.loads(output.splitlines()[-1])
-    assert states["wifi"]["rtt_s"] == pytest.approx(0.006, abs=0.003)
-    assert states["lte"]["rtt_s"] == pytest.approx(0.040, abs=0.006)
+    # Set: 6 and 40 ms. Without real-time priority a busy machine adds some.
+    assert 0.004 < states["wifi"]["rtt_s"] < 0.020
+    assert 0.034 < states["lte"]["rtt_s"] < 0.054
     assert states["wifi"]["uplink_bps"] == pytest.approx(30e6, rel=0.25)
     assert states["lte"]["uplink_bps"] == pytest.approx(14e6, rel=0.25)
     assert states["lte"]["downlink_bps"] == pytest.approx(39e6, rel=0.25)

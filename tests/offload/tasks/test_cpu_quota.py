@@ -61,6 +61,7 @@ def calmest_ratio(limit: CpuLimit, below: float) -> float:
     return smallest
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("slowdown", [2.0, 4.0])
 def test_a_busy_loop_takes_that_many_times_longer(parent: CpuParent, slowdown: float) -> None:
     with CpuLimit(slowdown) as limit:
@@ -69,6 +70,7 @@ def test_a_busy_loop_takes_that_many_times_longer(parent: CpuParent, slowdown: f
     assert 0.82 * slowdown <= ratio <= 1.2 * slowdown
 
 
+@pytest.mark.measured
 def test_lifted_the_loop_runs_at_full_speed(parent: CpuParent) -> None:
     with CpuLimit(20.0) as limit, limit.lifted():
         assert calmest_ratio(limit, below=2.0) < 5.0

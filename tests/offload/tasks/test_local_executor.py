@@ -61,6 +61,7 @@ def test_the_answer_is_the_same_on_both_sides(device: LocalExecutor, kind: str) 
     assert cost.compute_s > 0.0
 
 
+@pytest.mark.measured
 @pytest.mark.parametrize("method", [None, "sleep"])
 def test_it_is_four_times_slower_than_a_full_core(method: str | None) -> None:
     core = max(os.sched_getaffinity(0))
@@ -94,6 +95,7 @@ def test_bad_input_is_the_callers_error_and_harms_nothing(device: LocalExecutor)
     assert device.pid == pid
 
 
+@pytest.mark.measured
 def test_a_budget_that_runs_out_ends_the_task(device: LocalExecutor) -> None:
     task = TaskInstance("lzma", "large", 0)
     payload = payload_of(task)
@@ -108,6 +110,7 @@ def test_a_budget_that_runs_out_ends_the_task(device: LocalExecutor) -> None:
     assert device.execute(SMALL, payload_of(SMALL), 60.0).outcome is Outcome.LOCAL_OK
 
 
+@pytest.mark.measured
 def test_the_sleeping_method_keeps_to_the_budget_too() -> None:
     with LocalExecutor(50.0, method="sleep") as device:
         device.warm_up(["lzma"])
