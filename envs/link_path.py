@@ -64,7 +64,9 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class LinkPath:
-    """How links move around their profile; arrays of shape (rows, lanes), or (lanes,) at one moment.
+    """How links move around their profile.
+
+    Arrays have shape (rows, lanes), or (lanes,) at one moment.
 
     Attributes:
         log_uplink, log_downlink, log_rtt: deviations, without disturbance.

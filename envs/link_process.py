@@ -13,7 +13,8 @@ import numpy as np
 from numpy.random import Generator
 
 from envs.config import LinkProcessConfig
-from envs.link_path import LinkPath, draw_path
+from envs.link_motion import LinkMotion, calm_after_s, links_along
+from envs.link_path import draw_path, path_later
 from envs.probe_times import ProbeTimes
 from offload.cost_model import transfer
 from offload.energy_model import RADIO_NAMES
@@ -24,8 +25,6 @@ UNLIMITED_BPS = 1e9
 """Rate of a link without a set rate: about what the hosts and backends carry unshaped."""
 MIN_RTT_S = 3e-4
 """RTT of a link without a set delay."""
-MAX_LOSS = 0.9
-"""However bad a disturbance, so many packets are lost at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +111,6 @@ class Calm:
     after_s: FloatArray
 
 
-@dataclass(frozen=True, slots=True)
-class LinkMotion:
-    """What moves a block of links, all of it hidden from the device.
-
-    Attributes:
-        profile: index into the configured profiles, shape (lanes,).
-        radio: index into RADIO_NAMES, shape (lanes,).
-        still: the profiles' links, arrays of shape (lanes,).
-        path: how they move, at the rows of :attr:`envs.probe_times.ProbeTimes.gap_s`.
-    """
-
-    profile: IntArray
-    radio: IntArray
-    still: LinkState
-    path: LinkPath
-
-
 def draw_motion(
     rng: Generator, config: LinkProcessConfig, profiles: tuple[str, ...], gap_s: FloatArray
 ) -> LinkMotion:
@@ -150,36 +132,6 @@ def draw_motion(
     )
     radio = np.asarray(table.radio[profile])
     return LinkMotion(profile, radio, still, draw_path(rng, config, gap_s))
-
-
-def links_along(
-    config: LinkProcessConfig, still: LinkState, path: LinkPath
-) -> tuple[LinkState, FloatArray, FloatArray]:
-    """The links at the places of a path, and their rates up and down without disturbance.
-
-    Args:
-        still: the profiles' links, arrays of shape (lanes,).
-    """
-    fall = config.disturbance_rate_floor**path.severity
-    rise = config.disturbance_rtt_peak**path.severity
-    uplink_bps = still.uplink_bps * path.uplink
-    downlink_bps = still.downlink_bps * path.downlink
-    links = LinkState(
-        rtt_s=still.rtt_s * path.rtt * rise,
-        jitter_s=still.jitter_s * rise,
-        loss=np.minimum(still.loss + config.disturbance_loss * path.severity, MAX_LOSS),
-        uplink_bps=uplink_bps * fall,
-        downlink_bps=downlink_bps * fall,
-        age_s=np.zeros_like(fall),
-    )
-    return links, uplink_bps, downlink_bps
-
-
-def calm_after_s(rng: Generator, config: LinkProcessConfig, severity: FloatArray) -> FloatArray:
-    """Draw how long disturbances of these severities still last; 0 where there is none."""
-    # A stay of exponential length has as long to go, whenever it is looked at.
-    to_go_s = rng.exponential(config.disturbance_lasts_s, severity.shape)
-    return np.where(severity > 0.0, to_go_s, 0.0)
 
 
 def moving_links(
@@ -213,6 +165,27 @@ def draw_links(
     """
     motion = draw_motion(rng, config, profiles, probes.gap_s)
     return moving_links(rng, config, motion, probes)
+
+
+def links_later(
+    rng: Generator,
+    config: LinkProcessConfig,
+    motion: LinkMotion,
+    known_row: IntArray,
+    after_s: FloatArray,
+) -> tuple[LinkState, Calm]:
+    """Draw links anew, some time after a moment at which everything of them is known.
+
+    Args:
+        known_row: row of the path at that moment, shape (lanes,).
+        after_s: time since then, shape (lanes,).
+
+    Returns:
+        The links, and what they are without disturbance; arrays of shape (lanes,).
+    """
+    path = path_later(rng, config, motion.path.at(known_row), after_s)
+    link, uplink_bps, downlink_bps = links_along(config, motion.still, path)
+    return link, Calm(uplink_bps, downlink_bps, calm_after_s(rng, config, path.severity))
 
 
 def _rows(link: LinkState, rows: slice) -> LinkState:
