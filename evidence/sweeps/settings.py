@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 import tyro
 
@@ -41,19 +41,13 @@ class SweepOptions:
 
 
 class RunOptions(Protocol):
-    """What a sweep takes of the other options of ``evaluate.py``, and what it refuses."""
+    """What a sweep takes of the other options of ``evaluate.py``."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def profile(self) -> str | None:
         """Name of the base; None: the quantity's own."""
-
-    @property
-    def trace(self) -> Path | None:
-        """Refused."""
-
-    @property
-    def traces(self) -> Path | None:
-        """Refused."""
 
     @property
     def mode(self) -> str:
@@ -168,8 +162,7 @@ def choose_settings(options: SweepOptions, run: RunOptions) -> tuple[Settings, t
         raise ConfigError("--points, --repeats, --kinds, --quick and --resume need --sweep")
     if run.mode == "sim":
         raise ConfigError("--sweep measures on a live link; leave out --mode sim")
-    if run.trace is not None or run.traces is not None:
-        raise ConfigError("--sweep sets the link itself; leave out --trace and --traces")
+    _refuse_the_rest(run)
     if run.seed < 0:
         raise ConfigError(f"--seed is {run.seed}; it must be 0 or more")
     swept = SWEPT[options.sweep]
@@ -190,6 +183,8 @@ def choose_settings(options: SweepOptions, run: RunOptions) -> tuple[Settings, t
         repeats = QUICK_REPEATS if options.quick else REPEATS
     if not 1 <= repeats <= MAX_REPEATS:
         raise ConfigError(f"--repeats is {repeats}; it must be from 1 to {MAX_REPEATS:,}")
+    if swept.name == "loss" and run.congestion_control != "cubic":
+        raise ConfigError("loss is swept under both; leave out --congestion-control")
     table = load_profile_table()
     tasks, notes = _tasks(options, run.max_local)
     settings = Settings(
@@ -204,6 +199,18 @@ def choose_settings(options: SweepOptions, run: RunOptions) -> tuple[Settings, t
         seed=run.seed,
     )
     return settings, notes
+
+
+def _refuse_the_rest(run: RunOptions) -> None:
+    """An option that a sweep does not heed is an error, not a surprise."""
+    heeded = {*vars(RunOptions), "sweeping"}
+    for option in dataclasses.fields(run):
+        default = option.default
+        if default is dataclasses.MISSING:
+            continue
+        if option.name not in heeded and getattr(run, option.name) != default:
+            word = option.name.replace("_", "-")
+            raise ConfigError(f"--{word} means nothing to --sweep; leave it out")
 
 
 def _points(options: SweepOptions, swept: Swept) -> tuple[float, ...]:

@@ -48,7 +48,9 @@ def test_a_task_that_takes_too_long_is_left_out_and_named():
     [
         (SweepOptions(points="1,2"), {}, "need --sweep"),
         (SweepOptions(sweep="rtt"), {"mode": "sim"}, "leave out --mode sim"),
-        (SweepOptions(sweep="rtt"), {"trace": Path("x.csv")}, "leave out --trace"),
+        (SweepOptions(sweep="rtt"), {"trace": Path("x.csv")}, "--trace means nothing to --sweep"),
+        (SweepOptions(sweep="rtt"), {"tasks": 9}, "--tasks means nothing to --sweep"),
+        (SweepOptions(sweep="loss"), {"congestion_control": "bbr"}, "swept under both"),
         (SweepOptions(sweep="rtt"), {"seed": -1}, "--seed is -1"),
         (SweepOptions(sweep="rtt", points="a"), {}, "give numbers in ms"),
         (SweepOptions(sweep="rtt", points="40"), {}, "needs two or more"),
