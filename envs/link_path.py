@@ -129,13 +129,13 @@ def draw_path(rng: Generator, config: LinkProcessConfig, gap_s: FloatArray) -> L
 
     def log_rate() -> Deviation:
         size = _own_size(rng, config, config.rate_sigma, lanes)
-        own = config.rate_spread * rng.standard_normal(lanes)
+        own = config.rate_spread * rng.standard_normal((lanes,))
         return Deviation(own, (wander(size, config.rate_memory_s),))
 
     def log_rtt() -> Deviation:
         size = _own_size(rng, config, config.rtt_sigma, lanes)
         fast, slow = np.sqrt(config.rtt_fast_share), np.sqrt(1.0 - config.rtt_fast_share)
-        own = config.rtt_spread * rng.standard_normal(lanes)
+        own = config.rtt_spread * rng.standard_normal((lanes,))
         slowly = wander(slow * size, config.rtt_memory_s)
         return Deviation(own, (slowly, wander(fast * size, config.rtt_fast_memory_s)))
 
