@@ -10,7 +10,7 @@ measured seconds.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.random import Generator
 
 from agents.rollout import Rollout, roll_out
 from agents.simulation import Evaluation, score_all
+from envs.calibration import models_of
 from envs.config import EnvConfig
 from envs.edge_process import EdgeSamples
 from envs.link_process import LinkSamples
@@ -137,12 +138,14 @@ def score_pairs(
 
     Args:
         runs: the paired runs, in the order they were run in.
-        config: objective, cap and congestion control.
+        config: objective, cap, congestion control, and the calibration that the device has.
         rng: draws the pauses between tasks.
         seed: of the bootstrap.
         seeds: names of policies that are seeds of one algorithm, by its name.
     """
     scenario = scenario_of(runs, radio, config.congestion_control, rng)
+    transfers, _ = models_of(config)
+    scenario = replace(scenario, predicted_moved=transfers.applied(scenario.predicted_moved))
     rollouts = {}
     for policy in policies:
         played = roll_out(policy, scenario, config)

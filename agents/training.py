@@ -287,9 +287,10 @@ def _save_model(model: BaseAlgorithm, path: Path) -> None:
 
 
 def _described(world: EnvConfig) -> dict[str, Any]:
-    """The world as a bundle tells of it: the traces' names, without where they lay."""
+    """The world as a bundle tells of it: the names of its files, without where they lay."""
     names = [Path(file).name for file in world.traces]
-    return {**dataclasses.asdict(world), "traces": names}
+    calibration = None if world.calibration is None else Path(world.calibration).name
+    return {**dataclasses.asdict(world), "traces": names, "calibration": calibration}
 
 
 def _write_curve(path: Path, curve: list[dict[str, float]]) -> None:

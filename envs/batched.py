@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvStepReturn
 
+from envs.calibration import table_of
 from envs.config import EnvConfig
 from envs.dynamics import OffloadDynamics, StepResult
 from envs.scenario import draw_scenario
 from envs.task_offloading import observation_space
 from envs.workload import WorkloadTable
 from offload.features import N_FEATURES
-from offload.tasks.profile_table import load_profile_table
 from offload.types import FloatArray
 
 
@@ -63,7 +63,7 @@ class BatchedOffloadVecEnv(VecEnv):
         relative_reward: bool = False,
     ) -> None:
         self.config = config or EnvConfig()
-        self.table = WorkloadTable.of(load_profile_table(profile_table), self.config.workload)
+        self.table = WorkloadTable.of(table_of(self.config, profile_table), self.config.workload)
         self.rng = np.random.default_rng(seed)
         self.last_result: StepResult | None = None
         self.last_actions: NDArray[np.int64] = np.zeros(n_lanes, dtype=np.int64)

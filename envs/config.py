@@ -181,6 +181,8 @@ class EnvConfig:
             and in every mean. Seconds and joules are never capped.
         low_battery_share: share of episodes that start with less than 30 % charge.
         without: names of :data:`envs.switches.SWITCHES` that are switched off.
+        calibration: file of ``python train.py --calibrate``: tasks, server and transfers as they
+            are on that machine; None: the table that ships, and the models as they are.
     """
 
     objective: Objective = Objective.MIXED
@@ -193,6 +195,7 @@ class EnvConfig:
     cost_cap: float = 10.0
     low_battery_share: float = 0.25
     without: tuple[str, ...] = ()
+    calibration: str | None = None
     link: LinkProcessConfig = field(default_factory=LinkProcessConfig)
     edge: EdgeProcessConfig = field(default_factory=EdgeProcessConfig)
     workload: WorkloadConfig = field(default_factory=WorkloadConfig)
@@ -223,6 +226,10 @@ class EnvConfig:
         )
         _require(self.cost_cap >= 1, "cost_cap must be at least 1, the cost of a local run")
         _require(0 <= self.low_battery_share <= 1, "low_battery_share must be in [0, 1]")
+        _require(
+            self.calibration is None or isinstance(self.calibration, str),
+            f"calibration is {self.calibration!r}; it must be the name of a file, or None",
+        )
         _require_names("without", self.without)
         for name in self.without:
             if name not in SWITCHES:

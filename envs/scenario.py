@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.random import Generator
 
+from envs.calibration import models_of
 from envs.config import EnvConfig
 from envs.edge_process import EdgeSamples, draw_edge
 from envs.lanes import take
 from envs.link_process import LinkSamples
-from envs.links import draw_all_links
+from envs.links import DrawLinks, draw_all_links
 from envs.probe_times import draw_probe_times
 from envs.switches import in_force
 from envs.workload import WorkloadSamples, WorkloadTable, draw_workload
@@ -81,17 +82,30 @@ def all_local_backlog(gap_s: FloatArray, local_s: FloatArray) -> FloatArray:
     return backlog
 
 
-def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes: int) -> Scenario:
-    """Draw ``lanes`` episodes of ``config.episode_tasks`` tasks each."""
+def draw_scenario(
+    rng: Generator,
+    config: EnvConfig,
+    table: WorkloadTable,
+    lanes: int,
+    draw_links: DrawLinks = draw_all_links,
+) -> Scenario:
+    """Draw ``lanes`` episodes of ``config.episode_tasks`` tasks each.
+
+    Args:
+        draw_links: how their links are drawn.
+    """
     config = in_force(config)
     work = draw_workload(rng, config.workload, table, config.episode_tasks, lanes)
     work = _without(work, config.without)
     probes = draw_probe_times(rng, work.gap_s, config.link.estimate_age_s)
     algorithm = config.congestion_control
-    links, exact_transfer = draw_all_links(rng, config, probes)
-    edge = draw_edge(rng, config.edge, probes)
+    links, exact_transfer = draw_links(rng, config, probes)
+    transfers, server = models_of(config)
+    edge = server.applied(
+        draw_edge(rng, config.edge, probes), work.true.input_bytes + work.true.output_bytes
+    )
     exact = exact_transfer(work.true, edge.queue_s)
-    spread = config.link.transfer_spread
+    spread = config.link.transfer_spread * transfers.spread
     up, down = (
         transfer_factor(rng.random(work.gap_s.shape), links.true.loss, algorithm) ** spread
         for _ in range(2)
@@ -108,8 +122,8 @@ def draw_scenario(rng: Generator, config: EnvConfig, table: WorkloadTable, lanes
         links=links,
         edge=edge,
         work=work,
-        true_moved=moved,
-        predicted_moved=transfer(links.measured, work.predicted, algorithm),
+        true_moved=transfers.applied(moved),
+        predicted_moved=transfers.applied(transfer(links.measured, work.predicted, algorithm)),
         history=histories(links.measured, np.cumsum(work.gap_s, axis=0)),
         reference_queue_s=0.0 * backlog_s if "local_queue" in config.without else backlog_s,
         battery=np.ones(lanes) if "battery" in config.without else charge,

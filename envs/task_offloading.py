@@ -10,6 +10,7 @@ import numpy as np
 from gymnasium import spaces
 from numpy.typing import NDArray
 
+from envs.calibration import table_of
 from envs.config import EnvConfig
 from envs.dynamics import OffloadDynamics, StepResult
 from envs.links import link_names
@@ -17,7 +18,6 @@ from envs.scenario import Scenario, draw_scenario
 from envs.workload import WorkloadTable
 from offload.errors import ConfigError
 from offload.features import N_FEATURES
-from offload.tasks.profile_table import load_profile_table
 
 
 def observation_space() -> spaces.Box:
@@ -109,7 +109,7 @@ class TaskOffloadingEnv(gymnasium.Env[NDArray[np.float32], np.int64]):
 
     def __init__(self, config: EnvConfig | None = None, profile_table: Path | None = None) -> None:
         self.config = config or EnvConfig()
-        self.table = WorkloadTable.of(load_profile_table(profile_table), self.config.workload)
+        self.table = WorkloadTable.of(table_of(self.config, profile_table), self.config.workload)
         self.observation_space: spaces.Space[Any] = observation_space()
         self.action_space = spaces.Discrete(2)
         self._dynamics: OffloadDynamics | None = None

@@ -124,7 +124,7 @@ def compare(runs: Sequence[StoredRun], table: ProfileTable, seed: int = 0) -> Ag
     """Compare what the models predict with what was measured; several runs are pooled.
 
     Args:
-        table: which spread each task has in the simulator.
+        table: which spread each task has in the simulator, where a run has no calibration.
         seed: of the simulated worlds and of the bootstrap.
 
     Raises:
@@ -200,7 +200,7 @@ def _luck(runs: Sequence[StoredRun], worlds: Sequence[Scenario]) -> dict[str, tu
                 for name in LinkState.__slots__
             }
         )
-        moved = transfer(link, believed, run.congestion_control)
+        moved = run.transfers.applied(transfer(link, believed, run.congestion_control))
         sums = (
             moved.upload_s + drawn.edge.queue_s + believed.edge_s + moved.download_s,
             drawn.true_moved.upload_s

@@ -56,7 +56,8 @@ def print_agreement(agreement: Agreement, console: Console) -> None:
         console.print(f"  {line}", highlight=False)
 
 
-def _table(title: str, caption: str, first: str, *headings: str) -> Table:
+def plain_table(title: str, caption: str, first: str, *headings: str) -> Table:
+    """An empty table; its first column is to the left, the others to the right."""
     table = Table(
         title=title,
         caption=caption,
@@ -73,7 +74,7 @@ def _table(title: str, caption: str, first: str, *headings: str) -> Table:
 
 def _errors_table(agreement: Agreement) -> Table:
     pairs = len({(row.run, row.pair) for row in agreement.rows})
-    table = _table(
+    table = plain_table(
         f"simulated against measured, {pairs} tasks on both sides",
         "Median / p90 of |predicted / measured - 1| in %, and in brackets the median of "
         "ln(predicted / measured). First word, the link: as set, or as the device measured it. "
@@ -109,7 +110,7 @@ def _told(errors: Errors | None) -> str:
 
 
 def _accuracy_table(agreement: Agreement) -> Table:
-    table = _table(
+    table = plain_table(
         "decision accuracy: the same choices, live and in simulated worlds",
         "Gap: simulated less live, in points, with its 95 % bootstrap interval over tasks.",
         "policy", "live %", "simulated %", "gap",

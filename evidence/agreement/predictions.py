@@ -67,7 +67,7 @@ def predict(run: StoredRun) -> list[Predicted]:
     for number, (pair, set_link) in enumerate(zip(run.pairs, run.set_links, strict=True)):
         for link, hard in WAYS:
             state = set_link if link == "set" else pair.link
-            cost = _edge_cost(pair, state, hard, run.congestion_control)
+            cost = _edge_cost(pair, state, hard, run)
             for component, predicted_s, measured_s in _components(pair, cost, hard):
                 rows.append(
                     Predicted(
@@ -86,16 +86,15 @@ def predict(run: StoredRun) -> list[Predicted]:
     return rows
 
 
-def _edge_cost(
-    pair: PairedRun, link: LinkState, hard: HardAs, congestion_control: str
-) -> PlacementCost:
-    moved = transfer(link, pair.predicted, congestion_control)
+def _edge_cost(pair: PairedRun, link: LinkState, hard: HardAs, run: StoredRun) -> PlacementCost:
+    moved = run.transfers.applied(transfer(link, pair.predicted, run.congestion_control))
+    n_bytes = pair.predicted.input_bytes + pair.predicted.output_bytes
     hardness = 1.0
     if hard == "own":
         hardness = float(pair.local.compute_s) / float(pair.predicted.local_s)
     return PlacementCost(
         upload_s=float(moved.upload_s),
-        queue_s=float(pair.edge_seen.queue_s),
+        queue_s=float(pair.edge_seen.queue_s + run.server.seconds(n_bytes)),
         compute_s=float(pair.predicted.edge_s) * hardness,
         download_s=float(moved.download_s),
         cpu_j=0.0,

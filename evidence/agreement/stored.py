@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from agents.run_directory import read_json
+from envs.calibration import Calibration, ServerFit, TransferFit, load_calibration
 from evidence.agreement.set_links import NAMES, link_of
 from offload.energy_model import RADIOS
 from offload.errors import ConfigError
@@ -25,6 +27,8 @@ from offload.types import (
 )
 
 MAX_PAIRS = 100_000
+CALIBRATION_NAME = "calibration.json"
+"""In a run's folder: a copy of what it was given with ``--calibration``."""
 _PLACEMENT, _OPTIMUM = ":placement", ":optimum"
 
 
@@ -51,6 +55,8 @@ class StoredRun:
         congestion_control: of both ends.
         pairs: what was measured.
         set_links: the link as set, a state a pair.
+        slowdown: times slower the device was than a core.
+        calibration: what the run was told of its machine; None: nothing.
         choices: by policy.
     """
 
@@ -61,7 +67,21 @@ class StoredRun:
     congestion_control: str
     pairs: tuple[PairedRun, ...]
     set_links: tuple[LinkState, ...]
+    slowdown: float
+    calibration: Calibration | None
     choices: dict[str, Choices]
+
+    @property
+    def transfers(self) -> TransferFit:
+        """How its transfers were told to compare with the link model's."""
+        if self.calibration is None:
+            return TransferFit()
+        return self.calibration.transfer_fit(self.congestion_control)
+
+    @property
+    def server(self) -> ServerFit:
+        """What its server was told to take besides the task."""
+        return ServerFit() if self.calibration is None else self.calibration.server
 
 
 def load_run(folder: Path) -> StoredRun:
@@ -90,7 +110,7 @@ def load_run(folder: Path) -> StoredRun:
             raise ConfigError(
                 f"{folder}/result.json: {what} is {value!r}; known: {', '.join(known)}"
             )
-    path = folder / "decisions.csv"
+    path, own = folder / "decisions.csv", folder / CALIBRATION_NAME
     rows = read_rows(path)
     usual = link_of(PROFILES[label]) if label in PROFILES else None
     pairs, links = [], []
@@ -108,8 +128,20 @@ def load_run(folder: Path) -> StoredRun:
         congestion_control=str(control),
         pairs=tuple(pairs),
         set_links=tuple(links),
+        slowdown=_slowdown(details, folder),
+        calibration=load_calibration(own) if own.is_file() else None,
         choices=_choices(rows, path),
     )
+
+
+def _slowdown(details: dict[str, Any], folder: Path) -> float:
+    limit = details.get("device_cpu_limit")
+    value = limit.get("slowdown") if isinstance(limit, dict) else None
+    if not isinstance(value, int | float) or not 1.0 <= value < math.inf:
+        raise ConfigError(
+            f"{folder}/result.json: the device's slowdown is {value!r}, not 1 or more"
+        )
+    return float(value)
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:

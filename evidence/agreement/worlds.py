@@ -41,7 +41,7 @@ def draw_worlds(
     base = live.take(np.zeros(worlds, dtype=np.int64))
     shape = (len(run.pairs), worlds)
     believed = base.work.predicted
-    spread = _spread(run, table)
+    spread = _spread(run, table if run.calibration is None else run.calibration.table)
     shared = spread * rng.standard_normal(shape)
     true = TaskProfile(
         local_s=believed.local_s * np.exp(shared + SIDE_SPREAD * rng.standard_normal(shape)),
@@ -58,11 +58,15 @@ def draw_worlds(
             for name in LinkState.__slots__
         }
     )
-    exact = transfer(link, believed, run.congestion_control)
+    exact = run.transfers.applied(transfer(link, believed, run.congestion_control))
     up, down = (
-        transfer_factor(rng.random(shape), link.loss, run.congestion_control) for _ in range(2)
+        transfer_factor(rng.random(shape), link.loss, run.congestion_control)
+        ** run.transfers.spread
+        for _ in range(2)
     )
-    queue_s = np.tile(np.array([[float(p.edge_seen.queue_s)] for p in run.pairs]), (1, worlds))
+    n_bytes = believed.input_bytes + believed.output_bytes
+    seen_s = np.array([[float(pair.edge_seen.queue_s)] for pair in run.pairs])
+    queue_s = seen_s + run.server.seconds(n_bytes)
     moved = Transfer(exact.upload_s * up, exact.download_s * down)
     edge_s = moved.upload_s + queue_s + true.edge_s + moved.download_s
     budget_s = np.array([[pair.budget_s] for pair in run.pairs])

@@ -90,21 +90,31 @@ def load_profile_table(path: Path | None = None) -> ProfileTable:
         ) from error
     except msgspec.MsgspecError as error:
         raise ConfigError(f"profile table {path} is not a profile table: {error}") from error
+    check_table(table, f"profile table {path}")
+    return table
+
+
+def check_table(table: ProfileTable, name: str) -> None:
+    """Refuse a table with impossible numbers.
+
+    Args:
+        name: what the message calls it.
+
+    Raises:
+        ConfigError: the message says which row and what is wrong.
+    """
     if not table.rows:
-        raise ConfigError(f"profile table {path} has no rows")
+        raise ConfigError(f"{name} has no rows")
     if not table.slowdown >= 1.0:
-        raise ConfigError(f"profile table {path}: slowdown {table.slowdown} is not 1 or more")
+        raise ConfigError(f"{name}: slowdown {table.slowdown} is not 1 or more")
     seen: set[tuple[str, str]] = set()
     for number, row in enumerate(table.rows):
         fault = _fault(row)
         if (row.kind, row.size) in seen:
             fault = "the kind and size occur twice"
         if fault is not None:
-            raise ConfigError(
-                f"profile table {path}, row {number} ({row.kind} {row.size}): {fault}"
-            )
+            raise ConfigError(f"{name}, row {number} ({row.kind} {row.size}): {fault}")
         seen.add((row.kind, row.size))
-    return table
 
 
 def save_profile_table(table: ProfileTable, path: Path) -> None:

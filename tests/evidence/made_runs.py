@@ -69,7 +69,7 @@ def made_folder(
         "mode": "live",
         "profile": "lte",
         "objective": "latency",
-        "details": {"congestion_control": "cubic"},
+        "details": {"congestion_control": "cubic", "device_cpu_limit": {"slowdown": 4.0}},
         **result,
     }
     (folder / "result.json").write_text(json.dumps(told))

@@ -156,6 +156,7 @@ def test_several_runs_are_pooled_and_misses_named(tmp_path):
         ({"mode": "sim"}, "is not a live run"),
         ({"profile": "drive"}, "radio is None"),
         ({"details": {}}, "congestion control is None"),
+        ({"details": {"congestion_control": "cubic"}}, "slowdown is None"),
         ({"objective": "speed"}, "objective is 'speed'"),
     ],
 )
@@ -179,7 +180,11 @@ def test_a_damaged_table_is_refused_with_its_line(tmp_path, old, new, said):
         tmp_path / "run",
         [made_pair()],
         profile="drive",
-        details={"congestion_control": "cubic", "radio": "lte"},
+        details={
+            "congestion_control": "cubic",
+            "radio": "lte",
+            "device_cpu_limit": {"slowdown": 4.0},
+        },
     )
     path = folder / "decisions.csv"
     text = path.read_text()
