@@ -18,8 +18,10 @@ from evidence.sweeps.plan import plan_block
 from evidence.sweeps.record import Record
 from evidence.sweeps.settings import RunOptions, Settings, SweepOptions, choose_settings
 from netem import baseline
+from netem.link import choose_backend
 from offload.errors import ConfigError, VoidRun
 from offload.tasks.profile_table import ProfileTable, load_profile_table
+from testbed.processes import TestbedError
 
 
 def sweep(options: SweepOptions, run: RunOptions) -> int:
@@ -31,6 +33,7 @@ def sweep(options: SweepOptions, run: RunOptions) -> int:
         VoidRun: the machine is too busy; the folder can be resumed.
     """
     settings, notes = choose_settings(options, run)
+    choose_backend(settings.backend, need_packets=True)  # before there is a folder
     table = load_profile_table()
     folder = _folder(options, settings, run.out)
     for note in notes:
@@ -39,7 +42,7 @@ def sweep(options: SweepOptions, run: RunOptions) -> int:
         record = Record(folder)
         try:
             _measure(settings, table, record)
-        except (KeyboardInterrupt, SystemExit, VoidRun):
+        except (KeyboardInterrupt, SystemExit, VoidRun, TestbedError):
             print(f"evaluate.py: go on with: {_resuming(folder)}", file=sys.stderr)
             raise
         notes = (*notes, *notes_on(settings, record))
@@ -76,7 +79,7 @@ def _measure(settings: Settings, table: ProfileTable, record: Record) -> None:
     print(
         f"sweep: {settings.sweep} on {settings.profile}, {len(settings.points)} points,"
         f" {settings.repeats} repetitions, {len(settings.tasks)} tasks: {total} runs"
-        f"{f', {there} of them there' if there else ''}, about {minutes:.0f} min in all",
+        f"{f', {there} of them there' if there else ''}, about {max(1.0, minutes):.0f} min in all",
         flush=True,
     )
     with tqdm(total=total, initial=there, unit=" runs", disable=None) as bar:

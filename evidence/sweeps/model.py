@@ -32,6 +32,8 @@ BUDGET_TIMES = 5.0
 """An edge run is given up after so many times what the device is expected to take at most."""
 _UNLIMITED_BPS = 1e10
 _ARRIVALS = 200_000
+_SERVICE_S = 0.4
+"""Of a task of the edge's other users, before it is measured; for how long a sweep will take."""
 
 
 def link_state(profile: LinkProfile) -> LinkState:
@@ -141,7 +143,7 @@ def expected_s(settings: Settings, rows: list[ProfileRow]) -> float:
         for step in (s for visit in plan_block(settings, 0).visits for s in visit):
             row = rows[step.task]
             value = settings.points[step.point]
-            local, edge = predicted(settings, row, value, calibration, control, 0.4)
+            local, edge = predicted(settings, row, value, calibration, control, _SERVICE_S)
             edge_s = min(float(edge.seconds), budget_s(row, calibration, slower))
             total_s += edge_s if step.on_edge else float(local.seconds)
     return total_s * settings.repeats

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import netem.link
 from evaluate import EvaluateOptions, main
 from evidence.sweeps.plan import plan_block
 from evidence.sweeps.settings import Settings, SweepOptions, choose_settings
 from evidence.sweeps.swept import SWEPT
-from offload.errors import ConfigError
+from offload.errors import BackendError, ConfigError
 from offload.link_profiles import PROFILES, get_profile
 
 
@@ -63,7 +64,7 @@ def test_a_task_that_takes_too_long_is_left_out_and_named():
         (SweepOptions(sweep="rtt", repeats=0), {}, "--repeats is 0"),
         (SweepOptions(sweep="rtt", kinds="ocrr"), {}, "Did you mean 'ocr'"),
         (SweepOptions(sweep="rtt", kinds="ocr"), {"max_local": 0.1}, "no task is left"),
-        (SweepOptions(sweep="rtt", resume=Path("/tmp")), {}, "holds no sweep"),
+        (SweepOptions(sweep="rtt", resume=Path("/tmp")), {"backend": "proxy"}, "holds no sweep"),
     ],
 )
 def test_what_cannot_be_swept_is_refused_before_anything_is_opened(
@@ -71,6 +72,13 @@ def test_what_cannot_be_swept_is_refused_before_anything_is_opened(
 ):
     with pytest.raises(ConfigError, match=message):
         main(EvaluateOptions(sweeping=sweeping, out=tmp_path, **others))
+    assert not list(tmp_path.iterdir())
+
+
+def test_without_a_link_a_sweep_ends_and_leaves_no_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(netem.link, "BACKENDS", ())
+    with pytest.raises(BackendError, match="no network backend can run here"):
+        main(EvaluateOptions(sweeping=SweepOptions(sweep="rtt"), out=tmp_path))
     assert not list(tmp_path.iterdir())
 
 
