@@ -30,6 +30,7 @@ def _train(*words: str, timeout: float = 100) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.measured
 def test_help_comes_at_once_and_without_torch() -> None:
     script = (
         "import runpy, sys\n"
