@@ -70,6 +70,8 @@ class EvaluateOptions:
     """Where to look for the newest run."""
     congestion_control: Literal["cubic", "bbr"] = "cubic"
     """TCP congestion control of both ends."""
+    calibration: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """What train.py --calibrate wrote: tasks, server and transfers as they are on this machine."""
     seed: int = 0
     """Seed of the scenarios; a simulated run repeats exactly."""
     out: Path = Path("results")
@@ -141,11 +143,11 @@ def _compare(options: EvaluateOptions) -> int:
 def _simulated(
     options: EvaluateOptions, links: ChosenLinks, chosen: PolicySet, notes: tuple[str, ...]
 ) -> int:
-    from agents.simulation import simulate
+    from agents.simulation import scenario_facts, simulate
+    from envs.calibration import table_of
     from envs.config import EnvConfig
     from envs.links import link_names
     from envs.switches import parse_switches
-    from offload.tasks.profile_table import load_profile_table
 
     config = EnvConfig(
         objective=Objective(options.objective),
@@ -154,35 +156,24 @@ def _simulated(
         trace_base=options.trace_base,
         congestion_control=options.congestion_control,
         without=parse_switches(options.without),
+        calibration=None if options.calibration is None else str(options.calibration),
     )
     names = link_names(config)
-    table = load_profile_table()
     evaluation, scenario, rows = simulate(
         chosen.policies,
         config,
-        table,
+        table_of(config),
         options.decisions,
         options.seed,
         options.hindsight,
         chosen.seeds,
     )
-    steps, lanes = scenario.steps, scenario.lanes
-    link = scenario.links.measured
-    facts: dict[str, Any] = {
-        "scenario": [lane for lane in range(lanes) for _ in range(steps)],
-        "step": list(range(steps)) * lanes,
-        "link": [names[index] for index in scenario.links.profile for _ in range(steps)],
-        "task": [rows.labels[index] for index in scenario.work.row.T.ravel()],
-        **{
-            name: getattr(link, name).T.ravel()
-            for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
-        },
-    }
     told = [*notes, *links.notes()]
     if config.without:
         told.append(f"switched off: {', '.join(config.without)}")
-    details = {"scenarios": lanes, "without": list(config.without)}
+    details = {"scenarios": scenario.lanes, "without": list(config.without)}
     setting = _setting(options, links.label, chosen, "sim", None, tuple(told), details)
+    facts = scenario_facts(scenario, names, rows.labels)
     _report(options, evaluation, setting, facts, None)
     return 0
 
@@ -209,23 +200,25 @@ def _live_once(
     from functools import partial
 
     from agents.paired import score_pairs
+    from envs.calibration import table_of
     from envs.config import EnvConfig
     from envs.streams import Purpose, stream
     from evidence.live_facts import keep_void, live_facts
     from netem.baseline import void_reason
-    from offload.tasks.profile_table import load_profile_table
     from testbed import TestbedConfig
     from testbed.live_run import run_live
 
-    table = load_profile_table()
+    config = EnvConfig(
+        objective=Objective(options.objective),
+        congestion_control=options.congestion_control,
+        calibration=None if options.calibration is None else str(options.calibration),
+    )
+    table = table_of(config)
     rng = stream(Purpose.TEST, options.seed)
     settings = TestbedConfig(
         backend=options.backend,
         slowdown=table.slowdown,
         congestion_control=options.congestion_control,
-    )
-    config = EnvConfig(
-        objective=Objective(options.objective), congestion_control=options.congestion_control
     )
     trace = links.traces[0] if links.traces else None
     run = run_live(
@@ -309,7 +302,7 @@ def _report(
         from evidence.agreement.command import agree
 
         plots.plot_pairs(pairs, title, folder / "pairs.png")
-        agree([folder], folder, console)
+        agree([folder], folder, console, options.calibration)
     if options.json is not None:
         write_json(options.json, report.summary(evaluation, setting))
     print(f"results: {folder}")

@@ -55,6 +55,10 @@ class TrainOptions:
     """Episodes side by side. Default: 1024 (dqn: 256)."""
     seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """Train so many seeds, from --seed on, side by side on the cores."""
+    calibrate: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN")] = ()
+    """Train nothing: refit the simulator to this machine from these live runs' folders."""
+    calibration: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """What --calibrate wrote: train on tasks, server and transfers as they are on this machine."""
     params: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Hyper-parameters (and lanes) from this file, as --tune writes it."""
     tune: bool = False
@@ -85,6 +89,8 @@ def main(options: TrainOptions) -> int:
             raise ConfigError(f"--{word} is {value}; it must be at least {least}")
     if options.trials is not None and options.trials < 1:
         raise ConfigError(f"--trials is {options.trials}; it must be at least 1")
+    if options.calibrate:
+        return _calibrate(options)
     if options.resume is not None:
         _check_resumed(options)
         if is_study(options.resume):
@@ -119,6 +125,23 @@ def main(options: TrainOptions) -> int:
         flush=True,
     )
     return _train_seeds(options, configs) if many else _train(options, config)
+
+
+def _calibrate(options: TrainOptions) -> int:
+    """Refit the simulator to live runs."""
+    from rich.console import Console
+
+    from evidence.agreement.calibrate_command import calibrate
+
+    for name in ("resume", "calibration"):
+        if getattr(options, name) is not None:
+            raise ConfigError(f"--calibrate trains nothing: leave out --{name}")
+    console = Console(width=None if sys.stdout.isatty() else 100)
+    file = calibrate(options.calibrate, options.out, console)
+    print(f"calibration: {file}")
+    print(f"train: python train.py --calibration {file}")
+    print(f"evaluate: python evaluate.py --calibration {file}")
+    return 0
 
 
 def _train(options: TrainOptions, config: TrainConfig) -> int:
@@ -240,6 +263,7 @@ def _world(options: TrainOptions) -> EnvConfig:
         ConfigError: both profiles and traces, no such profile, or a trace that cannot be read.
     """
     from agents.chosen_links import choose_links
+    from envs.calibration import table_of
     from envs.config import EnvConfig
     from envs.switches import parse_switches
 
@@ -248,7 +272,9 @@ def _world(options: TrainOptions) -> EnvConfig:
         trace_base=options.trace_base,
         trace_share=options.trace_share,
         without=parse_switches(options.without),
+        calibration=None if options.calibration is None else str(options.calibration),
     )
+    table_of(world)  # read once, so that a bad file is said at once
     if options.trace_share < 1.0 and options.traces is None:
         raise ConfigError("--trace-share says how much of the training is on traces: give --traces")
     if options.traces is not None:
@@ -274,6 +300,7 @@ def _check_resumed(options: TrainOptions) -> None:
         "trace_share",
         "trace_base",
         "without",
+        "calibration",
         "seed",
         "lanes",
         "params",

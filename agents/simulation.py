@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from envs.streams import Purpose, stream
 from envs.workload import WorkloadTable
 from offload.interfaces import Policy
 from offload.tasks.profile_table import ProfileTable
-from offload.types import IntArray
+from offload.types import FloatArray, IntArray
 
 ORACLE = "maui-true"
 
@@ -148,3 +148,25 @@ def simulate(
     rng = stream(Purpose.RESAMPLE, seed)
     optimum = find_optimum(scenario, config, rollouts[ORACLE], strata, hindsight, rng)
     return score_all(rollouts, strata, seed, names, optimum, seeds), scenario, rows
+
+
+def scenario_facts(
+    scenario: Scenario, names: Sequence[str], labels: Sequence[str]
+) -> dict[str, Sequence[Any] | FloatArray]:
+    """Columns of decisions.csv that all policies share, by scenario, then by step.
+
+    Args:
+        names: what ``scenario.links.profile`` counts.
+        labels: what ``scenario.work.row`` counts.
+    """
+    steps, lanes = scenario.steps, scenario.lanes
+    return {
+        "scenario": [lane for lane in range(lanes) for _ in range(steps)],
+        "step": list(range(steps)) * lanes,
+        "link": [names[index] for index in scenario.links.profile for _ in range(steps)],
+        "task": [labels[index] for index in scenario.work.row.T.ravel()],
+        **{
+            name: getattr(scenario.links.measured, name).T.ravel()
+            for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")
+        },
+    }
