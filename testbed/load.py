@@ -62,16 +62,23 @@ class Load:
             threading.Thread(target=self._serve, daemon=True).start()
         threading.Thread(target=self._arrive, daemon=True).start()
 
-    def offer(self, utilisation: float) -> Offered:
+    def offer(self, utilisation: float, at_once: int) -> Offered:
         """Change the rate of arrivals; returns what was run since the change before."""
         with self._changed:
             now_s = time.monotonic()
             report = Offered(
-                now_s - self._since_s, self._busy_s, self._done, self._refused, self._dropped
+                elapsed_s=now_s - self._since_s,
+                busy_s=self._busy_s,
+                done=self._done,
+                refused=self._refused,
+                dropped=self._dropped,
+                waiting=CLIENTS - self._idle,
             )
             self._busy_s, self._since_s = 0.0, now_s
             self._done = self._refused = self._dropped = 0
             self._rate_hz = utilisation / self.service_s
+            for _ in range(at_once):
+                self._take_one()
             self._changed.notify_all()
         return report
 
@@ -89,13 +96,16 @@ class Load:
                 rate_hz = self._rate_hz
                 # Gaps have no memory, so a change of rate may cut one short and draw it anew.
                 gap_s = self._rng.exponential(1.0 / rate_hz) if rate_hz > 0.0 else None
-                if self._changed.wait(gap_s):
-                    continue
-                if self._idle == 0:
-                    self._dropped += 1
-                    continue
-                self._idle -= 1
-            self._work.put(None)
+                if not self._changed.wait(gap_s):
+                    self._take_one()
+
+    def _take_one(self) -> None:
+        """A task arrives: a client sets to work on it, if one is left. Called under the lock."""
+        if self._idle == 0:
+            self._dropped += 1
+            return
+        self._idle -= 1
+        self._work.put(None)
 
     def _serve(self) -> None:
         with EdgeClient(*self._at) as edge:
@@ -125,7 +135,7 @@ def main(options: LoadOptions) -> None:
     answers.flush()
     for line in sys.stdin.buffer:
         offer = msgspec.json.decode(line, type=Offer)
-        answers.write(msgspec.json.encode(load.offer(offer.utilisation)) + b"\n")
+        answers.write(msgspec.json.encode(load.offer(offer.utilisation, offer.at_once)) + b"\n")
         answers.flush()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 
 import msgspec
 
@@ -12,12 +13,19 @@ from testbed.processes import TestbedError, read_line, write_line
 MAX_UTILISATION = 0.95
 """Beyond, the queue of an open system takes minutes to settle."""
 _NAME = "the edge's other users"
+_DRAIN_S = 60.0
+_POLL_S = 0.1
 
 
 class Offer(msgspec.Struct, frozen=True):
-    """Keep the server busy for this share of its time from now on."""
+    """Keep the server busy for this share of its time from now on.
+
+    Attributes:
+        at_once: tasks that arrive now, so that the queue need not grow to its usual length first.
+    """
 
     utilisation: float
+    at_once: int = 0
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -35,6 +43,7 @@ class Offered(msgspec.Struct, frozen=True):
         done: tasks that came back.
         refused: tasks that the server refused or did not finish.
         dropped: arrivals that found every client waiting already.
+        waiting: tasks that have not come back yet.
     """
 
     elapsed_s: float
@@ -42,6 +51,7 @@ class Offered(msgspec.Struct, frozen=True):
     done: int
     refused: int
     dropped: int
+    waiting: int
 
 
 class OtherUsers:
@@ -58,8 +68,12 @@ class OtherUsers:
         self._process = process
         self.service_s = msgspec.json.decode(read_line(process, _NAME), type=Begun).service_s
 
-    def offer(self, utilisation: float) -> Offered:
+    def offer(self, utilisation: float, at_once: int = 0) -> Offered:
         """Keep one worker busy for this share of its time; returns what was run until now.
+
+        Args:
+            utilisation: 0 lets those that wait come back, and no more arrive.
+            at_once: tasks that arrive now.
 
         Raises:
             ConfigError: not a share from 0 to MAX_UTILISATION.
@@ -67,9 +81,32 @@ class OtherUsers:
         """
         if not 0.0 <= utilisation <= MAX_UTILISATION:
             raise ConfigError(f"utilisation {utilisation} is not from 0 to {MAX_UTILISATION}")
-        write_line(self._process, _NAME, msgspec.json.encode(Offer(utilisation)))
+        write_line(self._process, _NAME, msgspec.json.encode(Offer(utilisation, at_once)))
         line = read_line(self._process, _NAME)
         try:
             return msgspec.json.decode(line, type=Offered)
         except msgspec.MsgspecError as error:
             raise TestbedError(f"{_NAME} answered {line!r}") from error
+
+    def stop(self) -> Offered:
+        """Let no more arrive and wait until all have come back; returns what was run until then.
+
+        ``elapsed_s`` is the time until no more arrived, so that ``busy_s`` over it is the work that
+        arrived in that time.
+        """
+        report = self.offer(0.0)
+        until_s = time.monotonic() + _DRAIN_S
+        while report.waiting:
+            if time.monotonic() > until_s:
+                raise TestbedError(f"{_NAME} still wait for {report.waiting} tasks")
+            time.sleep(_POLL_S)
+            late = self.offer(0.0)
+            report = Offered(
+                elapsed_s=report.elapsed_s,
+                busy_s=report.busy_s + late.busy_s,
+                done=report.done + late.done,
+                refused=report.refused + late.refused,
+                dropped=report.dropped + late.dropped,
+                waiting=late.waiting,
+            )
+        return report

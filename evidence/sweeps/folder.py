@@ -83,8 +83,9 @@ def _loads(settings: Settings, record: Record) -> list[str]:
             busy = sum(visit.busy_s for visit in visits) / elapsed_s
             dropped = sum(visit.dropped + visit.refused for visit in visits)
             notes.append(
-                f"load {asked:.0%} asked for: the other users' tasks took {busy:.0%} of a worker's"
-                f" time, {dropped} of their tasks were dropped or refused"
+                f"load {asked:.0%} asked for: the work that other users brought, those included"
+                f" that waited at the start, was {busy:.0%} of a worker's time; {dropped} of their"
+                " tasks were dropped or refused"
             )
     return notes
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import numpy as np
+
 from agents.run_directory import origin
-from evidence.sweeps.model import budget_s, slowest
+from evidence.sweeps.model import budget_s, draw_waiting, slowest
 from evidence.sweeps.plan import Step, plan_block
 from evidence.sweeps.record import BlockEnd, Loaded, Record, Run, Session
 from evidence.sweeps.settings import LOAD_TASK, Settings
@@ -23,8 +25,8 @@ from testbed.processes import TestbedError
 
 MOST_VOID = 3
 """A repetition that was void so often ends the sweep."""
-SETTLE_S = 3.0
-"""Time for the edge's queue to take its new length after a change of its load."""
+SETTLE_S = 1.0
+"""Time for the first tasks of the edge's other users to get there."""
 
 
 def measure_sweep(
@@ -138,7 +140,7 @@ class _Sweep:
             steps = [step for step in visit if step not in done]
             if not steps:
                 continue
-            self._go_to(steps[0].point)
+            self._go_to(number, attempt, steps[0].point)
             for step in steps:
                 self._record.add(self._run(number, attempt, step, block.seeds[step.task]))
                 self._progress(1)
@@ -152,13 +154,14 @@ class _Sweep:
             self._progress(-block.steps)
         return not after.faults
 
-    def _go_to(self, point: int) -> None:
-        """Set the point; for an edge's load, wait until it has settled."""
+    def _go_to(self, number: int, attempt: int, point: int) -> None:
+        """Set the point; for an edge's load, with as long a queue as one would meet."""
         value = self._settings.points[point]
         if self._swept.device_only:
             self._testbed.slow_down(value)
         elif self._users is not None:
-            self._users.offer(value)
+            rng = np.random.default_rng([self._settings.seed, number, attempt, point])
+            self._users.offer(value, draw_waiting(rng, value))
             time.sleep(SETTLE_S)
         else:
             self._testbed.apply(self._swept.apply(self._base, value))
@@ -166,7 +169,7 @@ class _Sweep:
     def _leave(self, number: int, attempt: int, point: int) -> None:
         if self._users is None:
             return
-        offered = self._users.offer(0.0)
+        offered = self._users.stop()
         asked = self._settings.points[point]
         self._record.add(Loaded(self._control, number, attempt, point, asked, offered))
 

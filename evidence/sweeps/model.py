@@ -7,6 +7,7 @@ import math
 from functools import cache
 
 import numpy as np
+from numpy.random import Generator
 
 from evidence.sweeps.plan import plan_block
 from evidence.sweeps.settings import Settings
@@ -19,6 +20,7 @@ from offload.types import (
     DecisionContext,
     DeviceState,
     EdgeState,
+    FloatArray,
     LinkProfile,
     LinkState,
     PlacementCost,
@@ -111,17 +113,28 @@ def predicted(
 
 
 @cache
-def median_wait(utilisation: float) -> float:
-    """Median wait of an M/D/1 queue that is busy for this share, in service times.
+def waits(utilisation: float) -> FloatArray:
+    """Waits of an M/D/1 queue that is busy for this share, in service times, shape (arrivals,).
 
-    By Lindley's recursion over 200,000 arrivals from a fixed seed: 0 up to a share of one half,
-    since so many arrivals find the server idle.
+    By Lindley's recursion from a fixed seed. What an arrival waits is also the work that is in the
+    queue at any time, since Poisson arrivals see time averages.
     """
-    if utilisation <= 0.5:
-        return 0.0
+    if utilisation == 0.0:
+        return np.zeros(1)
     gaps = np.random.default_rng(0).exponential(1.0 / utilisation, _ARRIVALS)
     walk = np.cumsum(1.0 - gaps)  # the wait is the walk above its lowest point so far
-    return float(np.median(walk - np.minimum.accumulate(np.minimum(walk, 0.0))))
+    return walk - np.minimum.accumulate(np.minimum(walk, 0.0))
+
+
+@cache
+def median_wait(utilisation: float) -> float:
+    """Median wait of that queue, in service times: 0 up to a load of one half."""
+    return float(np.median(waits(utilisation))) if utilisation > 0.5 else 0.0
+
+
+def draw_waiting(rng: Generator, utilisation: float) -> int:
+    """Tasks that one meets in such a queue; their work is that of the queue on average."""
+    return math.floor(rng.choice(waits(utilisation)) + rng.random())
 
 
 def budget_s(row: ProfileRow, calibration: Calibration, slower: float) -> float:

@@ -23,7 +23,9 @@ _COLOURS = {"cubic": "#0072B2", "bbr": "#D55E00"}
 """Of Okabe and Ito's palette, told apart by those who see few colours."""
 _MARKERS = {"cubic": "o", "bbr": "s"}
 _COLUMNS = 4
-_RATIO_LOW, _RATIO_HIGH = 1 / 30, 30.0
+_MOST = 1_000.0
+"""Ratios beyond it, either way, are drawn at the edge."""
+_TICKS = [m * 10.0**e for e in range(-3, 4) for m in (1, 3)]
 
 
 def plot_sweep(settings: Settings, curves: Sequence[Curve], folder: Path) -> list[Path]:
@@ -50,6 +52,7 @@ def _plot(settings: Settings, curves: Sequence[Curve], criterion: Criterion, pat
         squeeze=False,
         layout="constrained",
     )
+    low, high = _limits(curves)
     for index, panel in enumerate(axes.flat):
         if index >= len(settings.tasks):
             panel.set_visible(False)
@@ -58,19 +61,15 @@ def _plot(settings: Settings, curves: Sequence[Curve], criterion: Criterion, pat
         for curve in curves:
             if curve.task == task:
                 _draw(panel, settings, swept, curve, shift=settings.controls.index(curve.control))
-        _dress(panel, settings, swept)
+        _dress(panel, settings, swept, low, high)
         panel.set_title(describe_task(task), fontsize=9)
         if index + columns >= len(settings.tasks):  # nothing below it
             panel.tick_params(labelbottom=True)
             panel.set_xlabel(f"{swept.noun.removeprefix('the ')}, {swept.unit}", fontsize=9)
     what = CRITERION_NAMES[criterion]
-    for height, text in ((0.96, "device better"), (0.04, "edge better")):
-        axes[0][0].text(0.03, height, text, transform=axes[0][0].transAxes, fontsize=8,
-                        color="#555555", va="top" if height > 0.5 else "bottom")  # fmt: skip
-    figure.supylabel(f"edge / device, {what.partition(' (')[0]}", fontsize=9)
+    figure.supylabel("edge / device (below 1 the edge is better)", fontsize=9)
     figure.suptitle(
-        f"Where offloading stops paying: {what}\n"
-        f"{describe_base(settings, ' and '.join(settings.controls))}",
+        f"Where offloading stops paying: {what}\n{describe_base(settings, *settings.controls)}",
         fontsize=10,
     )
     entries: dict[str, Artist] = {}
@@ -84,11 +83,20 @@ def _plot(settings: Settings, curves: Sequence[Curve], criterion: Criterion, pat
     plt.close(figure)
     path.with_suffix(".txt").write_text(
         f"Measured edge over device, {what}, against {swept.noun}"
-        f" ({describe_base(settings, ' and '.join(settings.controls))}). Below 1 offloading pays."
+        f" ({describe_base(settings, *settings.controls)}). Below 1 offloading pays."
         f" Short lines: single runs, {settings.repeats} repetitions; large marks: medians, made"
         " monotone, with 95 % intervals; band: the crossover's 95 % interval; dashed: as the model"
         " predicts.\n"
     )
+
+
+def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
+    """Of the ratio's axis: all that is drawn, and at least a factor of four either way."""
+    lines = [curve.model_ratios for curve in curves]
+    lines += [curve.ratios[~np.isnan(curve.ratios)] for curve in curves]
+    drawn = np.exp(np.concatenate(lines))
+    low, high = min(0.25, drawn.min() / 1.3), max(4.0, drawn.max() * 1.3)
+    return max(low, 1.0 / _MOST), min(high, _MOST)
 
 
 def _draw(panel: Axes, settings: Settings, swept: Swept, curve: Curve, shift: int) -> None:
@@ -97,8 +105,7 @@ def _draw(panel: Axes, settings: Settings, swept: Swept, curve: Curve, shift: in
     positions = swept.position(np.array(settings.points))
     span = positions[-1] - positions[0]
     at = positions + (shift - (len(settings.controls) - 1) / 2.0) * 0.015 * span
-    everything = np.clip(np.exp(curve.ratios), _RATIO_LOW, _RATIO_HIGH)
-    for runs in everything:
+    for runs in np.exp(curve.ratios):
         panel.plot(at, runs, "_", color=colour, markersize=7, alpha=0.5, linestyle="none")
     model = np.exp(curve.model_ratios)
     panel.plot(swept.position(curve.model_values), model, "--", color=colour, linewidth=1.1,
@@ -107,10 +114,7 @@ def _draw(panel: Axes, settings: Settings, swept: Swept, curve: Curve, shift: in
     if found is None:
         return
     known = at[curve.known]
-    fitted, lows, highs = (
-        np.clip(np.exp(line), _RATIO_LOW, _RATIO_HIGH)
-        for line in (found.fitted, found.lows, found.highs)
-    )
+    fitted, lows, highs = (np.exp(line) for line in (found.fitted, found.lows, found.highs))
     panel.plot(known, fitted, "-", color=colour, linewidth=1.5, label=f"{name}, measured")
     spread = np.clip(np.nan_to_num([fitted - lows, highs - fitted]), 0.0, None)
     panel.errorbar(known, fitted, yerr=spread, fmt=marker, color=colour, markersize=4.5,
@@ -121,15 +125,16 @@ def _draw(panel: Axes, settings: Settings, swept: Swept, curve: Curve, shift: in
         panel.axvline(found.position, color=colour, linewidth=0.9)
     given_up = np.flatnonzero(curve.given_up)
     if len(given_up):
-        panel.plot(at[given_up], np.full(len(given_up), _RATIO_HIGH * 0.75), "^", color=colour,
-                   markersize=5, fillstyle="none", label=f"{name}, runs given up")  # fmt: skip
+        panel.plot(at[given_up], np.full(len(given_up), 0.95), "^", color=colour, markersize=5,
+                   transform=panel.get_xaxis_transform(), fillstyle="none",
+                   label=f"{name}, runs given up")  # fmt: skip
 
 
-def _dress(panel: Axes, settings: Settings, swept: Swept) -> None:
+def _dress(panel: Axes, settings: Settings, swept: Swept, low: float, high: float) -> None:
     panel.axhline(1.0, color="#444444", linewidth=0.8)
     panel.set_yscale("log")
-    panel.set_ylim(_RATIO_LOW, _RATIO_HIGH)
-    panel.yaxis.set_major_locator(FixedLocator([0.1, 0.3, 1.0, 3.0, 10.0]))
+    panel.set_ylim(low, high)
+    panel.yaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if low <= tick <= high]))
     panel.yaxis.set_minor_locator(NullLocator())
     panel.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
     positions = swept.position(np.array(settings.points))

@@ -37,8 +37,8 @@ def describe_task(name: str) -> str:
     return f"{what} {sizes[_SIZES.index(size)]}"
 
 
-def describe_base(settings: Settings, control: str) -> str:
-    """What is kept while one quantity is swept."""
+def describe_base(settings: Settings, *controls: str) -> str:
+    """What is kept while one quantity is swept, and the congestion controls."""
     base = get_profile(settings.profile)
     up, down = base.uplink, base.downlink
     parts = {
@@ -50,7 +50,7 @@ def describe_base(settings: Settings, control: str) -> str:
         "device-speed": f"a device {settings.slowdown:g} times slower",
     }
     kept = [text for name, text in parts.items() if name != settings.sweep]
-    return f"{base.name}: {', '.join(kept)}; {control.upper()}"
+    return f"{base.name}: {', '.join(kept)}; {' and '.join(map(str.upper, controls))}"
 
 
 def sentence(settings: Settings, curve: Curve) -> str:
@@ -80,23 +80,20 @@ def sentence(settings: Settings, curve: Curve) -> str:
 
 def describe_place(swept: Swept, points: Sequence[float], position: float) -> str:
     """A crossover's value with its unit, or on which side of the points it lies."""
-    if math.isnan(position):
-        return "unknown"
-    if math.isinf(position):
-        word, end = ("beyond", points[-1]) if position > 0 else ("below", points[0])
-        return f"{word} {swept.point(end)} {swept.unit}"
-    return f"{swept.shown(swept.value(position))} {swept.unit}"
+    return f"{_end(swept, points, position)} {swept.unit}"
 
 
 def describe_interval(swept: Swept, points: Sequence[float], low: float, high: float) -> str:
     """``[low, high]`` without the unit; an end outside of the points says so."""
-    ends = []
-    for position in (low, high):
-        if math.isnan(position):
-            return "[no interval of one repetition]"
-        if math.isinf(position):
-            word, end = ("beyond", points[-1]) if position > 0 else ("below", points[0])
-            ends.append(f"{word} {swept.point(end)}")
-        else:
-            ends.append(swept.shown(swept.value(position)))
-    return f"[{ends[0]}, {ends[1]}]"
+    if math.isnan(low):
+        return "[no interval of one repetition]"
+    return f"[{_end(swept, points, low)}, {_end(swept, points, high)}]"
+
+
+def _end(swept: Swept, points: Sequence[float], position: float) -> str:
+    if math.isfinite(position):
+        return swept.shown(swept.value(position))
+    if position > 0:
+        return f"beyond {swept.point(points[-1])}"
+    # Nothing is less than none of it.
+    return f"{'below' if points[0] > 0 else 'not even at'} {swept.point(points[0])}"

@@ -6,10 +6,11 @@ import csv
 import json
 import math
 
+import numpy as np
 import pytest
 
 from evidence.sweeps.folder import write_folder
-from evidence.sweeps.model import median_wait, predicted
+from evidence.sweeps.model import draw_waiting, median_wait, predicted
 from evidence.sweeps.outcome import evaluate_sweep
 from evidence.sweeps.plan import Step, plan_block
 from evidence.sweeps.record import BlockEnd, Record, Run, Session
@@ -196,6 +197,14 @@ def test_the_models_wait_behind_other_users_is_that_of_an_m_d_1_queue():
     assert median_wait(0.4) == 0.0
     for utilisation in (0.6, 0.75, 0.9):
         assert share_within(median_wait(utilisation), utilisation) == pytest.approx(0.5, abs=0.02)
+
+
+def test_as_many_tasks_wait_at_first_as_the_queue_holds_on_average():
+    # Pollaczek and Khinchine: the work in an M/D/1 queue is u / (2 (1 - u)) services on average.
+    rng = np.random.default_rng(3)
+    drawn = [draw_waiting(rng, 0.75) for _ in range(20_000)]
+    assert np.mean(drawn) == pytest.approx(1.5, abs=0.1)
+    assert {draw_waiting(rng, 0.0) for _ in range(20)} == {0}
 
 
 def test_the_model_scales_the_side_that_is_swept():
