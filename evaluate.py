@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from agents.policies import PolicySet
     from agents.report import Setting
     from agents.simulation import Evaluation
+    from offload.interfaces import Policy
     from offload.types import PairedRun
 
 _INTERRUPTED = 130
@@ -78,6 +79,8 @@ class EvaluateOptions:
     """Where result folders go."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Also write the summary to this file."""
+    report: bool = True
+    """Write report.html and report/ into the result's folder."""
     driving: tyro.conf.OmitArgPrefixes[DriveOptions] = field(default_factory=DriveOptions)
     sweeping: tyro.conf.OmitArgPrefixes[SweepOptions] = field(default_factory=SweepOptions)
 
@@ -174,7 +177,7 @@ def _simulated(
     details = {"scenarios": scenario.lanes, "without": list(config.without)}
     setting = _setting(options, links.label, chosen, "sim", None, tuple(told), details)
     facts = scenario_facts(scenario, names, rows.labels)
-    _report(options, evaluation, setting, facts, None)
+    _report(options, evaluation, setting, facts, None, chosen.policies)
     return 0
 
 
@@ -250,7 +253,7 @@ def _live_once(
     notes = [*run.notes, *(links.notes() if trace else ()), *run.replay_notes]
     facts = live_facts(run, profile, trace)
     setting = _setting(options, links.label, chosen, "live", run.backend, tuple(notes), run.details)
-    _report(options, evaluation, setting, facts, run.pairs)
+    _report(options, evaluation, setting, facts, run.pairs, chosen.policies)
     return 0
 
 
@@ -283,12 +286,15 @@ def _report(
     setting: Setting,
     facts: dict[str, Any],
     pairs: list[PairedRun] | None,
+    policies: tuple[Policy, ...],
 ) -> None:
     """Print the table, and write the result's folder."""
     from rich.console import Console
 
     from agents import plots, report
     from agents.run_directory import new_run_folder, origin, write_json
+    from evidence.report.map_data import write_maps
+    from evidence.report.page import write_report
 
     console = Console(width=None if sys.stdout.isatty() else 120)
     report.print_table(evaluation, setting, console)
@@ -303,9 +309,12 @@ def _report(
 
         plots.plot_pairs(pairs, title, folder / "pairs.png")
         agree([folder], folder, console, options.calibration)
+    write_maps(folder, policies, Objective(options.objective), options.congestion_control)
     if options.json is not None:
         write_json(options.json, report.summary(evaluation, setting))
     print(f"results: {folder}")
+    if options.report:
+        print(f"report: {write_report([folder], folder)}")
 
 
 def _terminate(signum: int, frame: object) -> None:

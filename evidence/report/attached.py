@@ -1,0 +1,113 @@
+"""What a folder brings along for its report: sentences, figures with captions, tables.
+
+Whoever writes a run's folder may put there:
+
+- ``sentences.txt``: findings, a line each;
+- ``figures/NAME.svg`` (or ``.png``) with ``figures/NAME.txt``: a figure and its caption;
+- ``crossovers.csv``, ``kpis.csv``: tables that are shown as they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+from evidence.report.table import Cell, Table
+from offload.errors import ConfigError
+
+SENTENCES_NAME = "sentences.txt"
+FIGURES_NAME = "figures"
+TABLES = {"crossovers.csv": "Crossovers", "kpis.csv": "Key figures"}
+_TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+MAX_IMAGE_BYTES = 1 << 20
+MAX_ROWS = 500
+MAX_TEXT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A figure that was drawn elsewhere.
+
+    Attributes:
+        name: of its file.
+        caption: what it shows.
+        data_url: the picture itself. As the source of an ``img`` an SVG runs no script and loads
+            nothing.
+    """
+
+    name: str
+    caption: str
+    data_url: str
+
+
+def read_sentences(folder: Path) -> list[str]:
+    """The lines of ``sentences.txt``; none where there is no such file."""
+    path = folder / SENTENCES_NAME
+    return [line.strip() for line in _text(path).splitlines() if line.strip()]
+
+
+def read_images(folder: Path) -> list[Image]:
+    """The pictures in ``figures/``; of one that is there twice, the SVG.
+
+    Raises:
+        ConfigError: a picture is larger than a report can carry.
+    """
+    found: dict[str, Path] = {}
+    for suffix in reversed(_TYPES):
+        found |= {path.stem: path for path in sorted((folder / FIGURES_NAME).glob(f"*{suffix}"))}
+    images = []
+    for name, path in sorted(found.items()):
+        data = _bytes(path, MAX_IMAGE_BYTES)
+        caption = _text(path.with_suffix(".txt")).strip() or name
+        coded = base64.b64encode(data).decode()
+        images.append(Image(name, caption, f"data:{_TYPES[path.suffix]};base64,{coded}"))
+    return images
+
+
+def read_tables(folder: Path) -> list[Table]:
+    """The tables that are shown as they are.
+
+    Raises:
+        ConfigError: one is no CSV of equal lines, or is too long.
+    """
+    return [_table(folder / name, caption) for name, caption in TABLES.items()
+            if (folder / name).is_file()]  # fmt: skip
+
+
+def _table(path: Path, caption: str) -> Table:
+    lines = list(csv.reader(_text(path).splitlines()))
+    if not lines or len(lines) > MAX_ROWS + 1:
+        raise ConfigError(f"{path} holds {len(lines)} lines; 1 to {MAX_ROWS + 1} are shown")
+    heading, *rows = lines
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(heading):
+            raise ConfigError(f"{path}, line {number}: {len(row)} cells under {len(heading)} names")
+    return Table(
+        name=path.stem,
+        caption=caption,
+        headings=tuple(name.replace("_", " ") for name in heading),
+        rows=tuple(tuple(map(Cell, row)) for row in rows),
+        data={name: [row[index] for row in rows] for index, name in enumerate(heading)},
+    )
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    try:
+        return _bytes(path, MAX_TEXT_BYTES).decode()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text: {error}") from error
+
+
+def _bytes(path: Path, most: int) -> bytes:
+    try:
+        with path.open("rb") as file:
+            data = file.read(most + 1)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from error
+    if len(data) > most:
+        raise ConfigError(f"{path} holds more than {most:,} bytes; a report cannot carry it")
+    return data
