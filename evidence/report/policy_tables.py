@@ -124,7 +124,8 @@ def links_table(result: Result) -> Table:
             **interval_columns("regret_maui_true", [s.regret_maui_true for _, _, s in pairs]),
         },
         note="Cost: 1 is always-local. Brackets: 95 % bootstrap interval over the link's "
-        "scenarios. report/tables/links.csv has the other policies too, and the accuracy and regret of each.",
+        "scenarios. report/tables/links.csv has the other policies too, and the "
+        "accuracy and regret of each.",
     )
 
 

@@ -52,6 +52,7 @@ def test_a_pair_runs_on_both_sides_of_a_proxied_link() -> None:
 def test_the_output_and_the_summary_say_what_a_proxy_leaves_out(tmp_path: Path) -> None:
     file = tmp_path / "summary.json"
     words = ["--profile", "wifi", "--backend", "proxy", "--mode", "live", "--tasks", "3"]
+    words.append("--no-report")
     policies = ["--policies", "always-local,always-edge,maui-true", "--max-local", "0.1"]
     done = subprocess.run(
         [sys.executable, "evaluate.py", *words, *policies, "--out", tmp_path, "--json", file],

@@ -42,6 +42,7 @@ NAMES = {
 
 def evaluate(*words: str, out: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "evaluate.py", "--runs", str(out / "none"), "--out", str(out)]
+    command.append("--no-report")
     return subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=100)
 
 

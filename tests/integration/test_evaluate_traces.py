@@ -22,6 +22,7 @@ SAMPLE = ROOT / "docs" / "traces" / "sample.csv"
 
 def evaluate(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "evaluate.py", "--runs", str(out / "none"), "--out", str(out)]
+    command.append("--no-report")
     return subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True, timeout=110)
 
 

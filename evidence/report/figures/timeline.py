@@ -41,7 +41,8 @@ def timeline(result: Result, shown: Sequence[Rows]) -> Plate:
     caption = (
         "The link as the device knew it when each task came, and where each policy placed the "
         "task: a filled square is the edge, a small hollow one the device, a cross a placement "
-        "that maui-true would not have chosen at that state. maui-true shows where the tasks should run."
+        "that maui-true would not have chosen at that state. maui-true shows where the tasks "
+        "should run."
         f"{first} On a narrow page the first {_MOST_NARROW}."
     )
     if result.live:
