@@ -75,6 +75,8 @@ class EvaluateOptions:
     """What train.py --calibrate wrote: tasks, server and transfers as they are on this machine."""
     seed: int = 0
     """Seed of the scenarios; a simulated run repeats exactly."""
+    watch: bool = False
+    """Live: show what happens now, in the terminal and as TensorBoard events under --runs."""
     out: Path = Path("results")
     """Where result folders go."""
     json: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -87,6 +89,8 @@ class EvaluateOptions:
 
 def main(options: EvaluateOptions) -> int:
     """Evaluate as asked; returns the exit code."""
+    if options.watch and (options.mode == "sim" or options.sweeping.asked or options.driving.asked):
+        raise ConfigError("--watch shows a live evaluation: no simulation, sweep or drive")
     if options.sweeping.asked:
         from evidence.sweeps.command import sweep
 
@@ -207,6 +211,7 @@ def _live_once(
     from envs.config import EnvConfig
     from envs.streams import Purpose, stream
     from evidence.live_facts import keep_void, live_facts
+    from evidence.watch.live_watch import watching
     from netem.baseline import void_reason
     from testbed import TestbedConfig
     from testbed.live_run import run_live
@@ -224,20 +229,25 @@ def _live_once(
         congestion_control=options.congestion_control,
     )
     trace = links.traces[0] if links.traces else None
-    run = run_live(
-        profile,
-        settings,
-        trace,
-        table,
-        tasks=options.tasks,
-        max_local_s=options.max_local,
-        deadline_slack=(
-            config.workload.deadline_slack_low,
-            config.workload.deadline_slack_high,
-        ),
-        rng=rng,
-        say=partial(print, flush=True),
-    )
+    shown = options.runs if options.watch else None
+    with watching(
+        shown, links.label, options.tasks, chosen.policies, config, profile.radio
+    ) as seen:
+        run = run_live(
+            profile,
+            settings,
+            trace,
+            table,
+            tasks=options.tasks,
+            max_local_s=options.max_local,
+            deadline_slack=(
+                config.workload.deadline_slack_low,
+                config.workload.deadline_slack_high,
+            ),
+            rng=rng,
+            say=partial(print, flush=True),
+            seen=seen,
+        )
     if run.closing.faults:
         kept = keep_void(options.out, links.label, run, profile, trace)
         raise VoidRun(f"{void_reason(run.closing)}. Raw data: {kept}")

@@ -41,7 +41,7 @@ NEVER_BACK = 100.0
 
 def _column(runs: Sequence[PairedRun], read: Callable[[PairedRun], float]) -> FloatArray:
     """One value a run, shape (runs, 1): so many steps of one lane."""
-    return np.array([[float(read(run))] for run in runs])
+    return np.array([float(read(run)) for run in runs]).reshape(-1, 1)
 
 
 def _columns(kind: type[_StateT], states: Sequence[_StateT]) -> _StateT:

@@ -163,8 +163,8 @@ def scenario_facts(
     return {
         "scenario": [lane for lane in range(lanes) for _ in range(steps)],
         "step": list(range(steps)) * lanes,
-        "link": [names[index] for index in scenario.links.profile for _ in range(steps)],
-        "task": [labels[index] for index in scenario.work.row.T.ravel()],
+        "link": [names[int(index)] for index in scenario.links.profile for _ in range(steps)],
+        "task": [labels[int(index)] for index in scenario.work.row.T.ravel()],
         **{
             name: getattr(scenario.links.measured, name).T.ravel()
             for name in ("rtt_s", "jitter_s", "loss", "uplink_bps", "downlink_bps", "age_s")

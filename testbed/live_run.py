@@ -58,6 +58,7 @@ def run_live(
     rng: Generator,
     say: Callable[[str], None],
     then: Callable[[Testbed], object] | None = None,
+    seen: Callable[[PairedRun], object] | None = None,
 ) -> LiveRun:
     """Run ``tasks`` task instances on a device and on an edge server across an emulated link.
 
@@ -69,6 +70,7 @@ def run_live(
         deadline_slack: bounds of the deadline, in units of the predicted local seconds.
         say: takes a line on what is being used, as it becomes known.
         then: what else to measure, after the tasks and before the closing baseline.
+        seen: called with each pair as it is done, in place of a progress bar.
 
     Raises:
         ConfigError: no task is left.
@@ -91,7 +93,7 @@ def run_live(
             f"calibration against the profile table: device x{calibration.local:.2f}, "
             f"edge x{calibration.edge:.2f}"
         )
-        with tqdm(total=tasks, unit=" tasks", disable=None) as bar:
+        with tqdm(total=tasks, unit=" tasks", disable=None if seen is None else True) as bar:
             pairs = run_pairs(
                 testbed,
                 instances,
@@ -99,7 +101,7 @@ def run_live(
                 calibration=calibration,
                 deadline_slack=deadline_slack,
                 radio=get_radio(profile.radio),
-                progress=bar.update,
+                seen=seen or (lambda pair: bar.update()),
             )
         probe_bytes = testbed.measure().probe_bytes
         replay = None if testbed.player is None else testbed.player.report()

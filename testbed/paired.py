@@ -59,7 +59,7 @@ def run_pairs(
     calibration: Calibration,
     deadline_slack: tuple[float, float],
     radio: RadioPower,
-    progress: Callable[[int], object],
+    seen: Callable[[PairedRun], object],
 ) -> list[PairedRun]:
     """Run every instance on both sides, in random order of the sides.
 
@@ -69,7 +69,7 @@ def run_pairs(
     Args:
         calibration: of the warm-up; the predictions follow the runs from there.
         deadline_slack: bounds of the deadline, in units of the predicted local seconds.
-        progress: called with 1 after each instance.
+        seen: called with each pair as it is done.
 
     Raises:
         TestbedError: a local run failed; there is nothing to compare with then.
@@ -102,10 +102,11 @@ def run_pairs(
                 trace_s = testbed.player.position_s
             done[on_edge] = testbed.execute(task, on_edge=on_edge, budget_s=allowed_s)
         run = _paired(task, (link, edge), predicted, budget_s, done[False], done[True])
-        runs.append(dataclasses.replace(run, trace_s=trace_s, decided_s=measured_at + waited_s))
+        run = dataclasses.replace(run, trace_s=trace_s, decided_s=measured_at + waited_s)
+        runs.append(run)
         at_edge_s = None if run.edge is None else float(run.edge.compute_s)
         running.saw(row, float(run.local.compute_s), at_edge_s)
-        progress(1)
+        seen(run)
     return runs
 
 
