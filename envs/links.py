@@ -10,8 +10,7 @@ from numpy.random import Generator
 
 from envs.config import EnvConfig
 from envs.lanes import side_by_side, take
-from envs.link_motion import LinkMotion
-from envs.link_process import Calm, LinkSamples, draw_links, moving_links, synthetic_transfer
+from envs.link_process import LinkSamples, draw_links, synthetic_transfer
 from envs.probe_times import ProbeTimes
 from envs.trace_process import draw_replay, load_bank, replayed_transfer
 from offload.types import FloatArray, TaskProfile, Transfer
@@ -73,23 +72,8 @@ def _replayed_lanes(rng: Generator, config: EnvConfig, lanes: int) -> int:
 def _of_profiles(
     rng: Generator, config: EnvConfig, probes: ProbeTimes
 ) -> tuple[LinkSamples, ExactTransfer]:
-    return _with_transfers(config, *draw_links(rng, config.link, config.profiles, probes))
+    links, calm = draw_links(rng, config.link, config.profiles, probes)
 
-
-def links_of_motion(
-    rng: Generator, config: EnvConfig, motion: LinkMotion, probes: ProbeTimes
-) -> tuple[LinkSamples, ExactTransfer]:
-    """A block of profiles' links that move so.
-
-    Args:
-        probes: when the device decides, and when it measured.
-    """
-    return _with_transfers(config, *moving_links(rng, config.link, motion, probes))
-
-
-def _with_transfers(
-    config: EnvConfig, links: LinkSamples, calm: Calm
-) -> tuple[LinkSamples, ExactTransfer]:
     def exact(task: TaskProfile, edge_queue_s: FloatArray) -> Transfer:
         return synthetic_transfer(calm, links.true, task, edge_queue_s, config.congestion_control)
 

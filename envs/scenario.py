@@ -14,7 +14,7 @@ from numpy.random import Generator
 
 from envs.calibration import models_of
 from envs.config import EnvConfig
-from envs.edge_process import EdgeSamples, draw_edge
+from envs.edge_process import DrawEdges, EdgeSamples, draw_edge
 from envs.lanes import take
 from envs.link_process import LinkSamples
 from envs.links import DrawLinks, draw_all_links
@@ -88,11 +88,12 @@ def draw_scenario(
     table: WorkloadTable,
     lanes: int,
     draw_links: DrawLinks = draw_all_links,
+    draw_edges: DrawEdges = draw_edge,
 ) -> Scenario:
     """Draw ``lanes`` episodes of ``config.episode_tasks`` tasks each.
 
     Args:
-        draw_links: how their links are drawn.
+        draw_links, draw_edges: how their links and edges are drawn.
     """
     config = in_force(config)
     work = draw_workload(rng, config.workload, table, config.episode_tasks, lanes)
@@ -102,7 +103,7 @@ def draw_scenario(
     links, exact_transfer = draw_links(rng, config, probes)
     transfers, server = models_of(config)
     edge = server.applied(
-        draw_edge(rng, config.edge, probes), work.true.input_bytes + work.true.output_bytes
+        draw_edges(rng, config.edge, probes), work.true.input_bytes + work.true.output_bytes
     )
     exact = exact_transfer(work.true, edge.queue_s)
     spread = config.link.transfer_spread * transfers.spread

@@ -77,6 +77,27 @@ def two_state_chain(
     return out
 
 
+def two_state_chain_later(
+    rng: Generator,
+    now: FloatArray,
+    after_s: FloatArray,
+    on_share: FloatArray | float,
+    memory_s: float,
+) -> FloatArray:
+    """Where the process of :func:`two_state_chain` is some time after it was at ``now``.
+
+    Args:
+        now: 0 or 1, shape (lanes,).
+        after_s: shape (lanes,).
+        on_share, memory_s: of the process.
+
+    Returns:
+        0.0 or 1.0, shape (lanes,).
+    """
+    chance = on_share + np.exp(-after_s / memory_s) * (now - on_share)
+    return np.asarray(rng.random(now.shape) < chance, dtype=float)
+
+
 def episodes(rng: Generator, gap_s: FloatArray, every_s: float, lasts_s: float) -> FloatArray:
     """A stationary on/off process whose every stay on has a severity of its own.
 
