@@ -50,7 +50,9 @@ def write_folder(
 def notes_on(settings: Settings, record: Record) -> list[str]:
     """What a reader must know besides the sentences."""
     notes = []
-    if settings.repeats < REPEATS:
+    if settings.repeats == 1:
+        notes.append(f"one repetition: no interval; {REPEATS} are needed for one of 95 %")
+    elif settings.repeats < REPEATS:
         covered = 1.0 - 2.0 ** (1 - settings.repeats)
         notes.append(
             f"{settings.repeats} repetitions: without assumptions an interval of a median holds it"
@@ -59,9 +61,7 @@ def notes_on(settings: Settings, record: Record) -> list[str]:
     ends = [line for line in record.lines if isinstance(line, BlockEnd)]
     void = sum(bool(end.faults) for end in ends)
     if void:
-        notes.append(
-            f"{void} repetitions were void, since the machine was busy, and were run again"
-        )
+        notes.append(f"void since the machine was busy, and run again: {void} repetitions")
     wrong = wrong_answers(settings, record)
     if wrong:
         notes.append(f"{len(wrong)} answers were wrong: {', '.join(wrong)}")

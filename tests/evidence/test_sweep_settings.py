@@ -11,6 +11,7 @@ import pytest
 
 import netem.link
 from evaluate import EvaluateOptions, main
+from evidence.sweeps import command
 from evidence.sweeps.plan import plan_block
 from evidence.sweeps.settings import Settings, SweepOptions, choose_settings
 from evidence.sweeps.swept import SWEPT
@@ -80,6 +81,29 @@ def test_without_a_link_a_sweep_ends_and_leaves_no_folder(tmp_path, monkeypatch)
     with pytest.raises(BackendError, match="no network backend can run here"):
         main(EvaluateOptions(sweeping=SweepOptions(sweep="rtt"), out=tmp_path))
     assert not list(tmp_path.iterdir())
+
+
+def test_interrupted_it_says_how_to_go_on_and_only_with_the_same_options(
+    tmp_path, monkeypatch, capsys
+):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command, "choose_backend", lambda *_, **__: None)
+    monkeypatch.setattr(command, "measure_sweep", interrupted)
+    sweeping = SweepOptions(sweep="rtt", repeats=4)
+    with pytest.raises(KeyboardInterrupt):
+        main(EvaluateOptions(sweeping=sweeping, out=tmp_path))
+    (folder,) = tmp_path.iterdir()
+    assert "go on with: python" in capsys.readouterr().err
+    resumed = dataclasses.replace(sweeping, resume=folder)
+    with pytest.raises(KeyboardInterrupt):
+        main(EvaluateOptions(sweeping=resumed, out=tmp_path))
+    assert f"--resume {folder}" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == [folder]
+    other = dataclasses.replace(resumed, repeats=5)
+    with pytest.raises(ConfigError, match="repeats is 5 now and was 4"):
+        main(EvaluateOptions(sweeping=other, out=tmp_path))
 
 
 def test_every_repetition_visits_all_points_with_the_same_instances_in_a_new_order():
