@@ -89,8 +89,11 @@ class EvaluateOptions:
 
 def main(options: EvaluateOptions) -> int:
     """Evaluate as asked; returns the exit code."""
-    if options.watch and (options.mode == "sim" or options.sweeping.asked or options.driving.asked):
+    apart = options.sweeping.asked or options.driving.asked
+    if options.watch and (apart or options.mode == "sim"):
         raise ConfigError("--watch shows a live evaluation: no simulation, sweep or drive")
+    if options.calibration is not None and apart:
+        raise ConfigError("--calibration: a sweep or a drive calibrates itself; leave it out")
     if options.sweeping.asked:
         from evidence.sweeps.command import sweep
 
@@ -110,13 +113,9 @@ def _compare(options: EvaluateOptions) -> int:
     profile = live_profile(links)
     if profile is None and options.mode == "live":
         raise ConfigError("a live run has one link: name a profile, or a trace with --trace FILE")
-    for name in ("tasks", "decisions"):
-        if getattr(options, name) < 2:
-            raise ConfigError(f"--{name} is {getattr(options, name)}; it must be at least 2")
-    if options.hindsight < 0:
-        raise ConfigError(f"--hindsight is {options.hindsight}; it must be 0 or more")
-    if options.seed < 0:
-        raise ConfigError(f"--seed is {options.seed}; it must be 0 or more")
+    for name, least in (("tasks", 2), ("decisions", 2), ("hindsight", 0), ("seed", 0)):
+        if (value := getattr(options, name)) < least:
+            raise ConfigError(f"--{name} is {value}; it must be at least {least}")
     if options.without is not None and options.mode != "sim":
         raise ConfigError("--without needs --mode sim: a real link has no switches")
 

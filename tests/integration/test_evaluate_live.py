@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import json
 import os
 import re
@@ -106,12 +107,16 @@ class Watched:
 @pytest.mark.measured
 def test_a_short_live_run_measures_both_sides_and_leaves_nothing(tmp_path):
     file = tmp_path / "summary.json"
-    words = ("--profile", "5g", "--tasks", "8", "--max-local", "0.6", "--json", str(file))
+    words = ("--profile", "5g", "--tasks", "8", "--max-local", "0.6", "--watch")
+    words += ("--json", str(file))
     run = Watched(command(tmp_path, *words))
-    _, errors = run.process.communicate(timeout=110)
+    printed, errors = run.process.communicate(timeout=110)
     if run.process.returncode == 3:
         pytest.skip(f"this machine became too busy for a live run: {errors}")
     assert run.process.returncode == 0, errors
+    for number in range(1, 9):  # --watch: a line a task, and as many steps for TensorBoard
+        assert f"\n{number}/8 " in printed
+    assert list((tmp_path / "none").glob("*-5g-watch/tensorboard/events*"))
     summary = json.loads(file.read_text())
     assert (summary["mode"], summary["backend"], summary["decisions"]) == ("live", "uml", 8)
     assert summary["policies"]["maui-true"]["accuracy"][0] == 1.0
@@ -124,6 +129,18 @@ def test_a_short_live_run_measures_both_sides_and_leaves_nothing(tmp_path):
     link = result["details"]["link_measured_median"]
     assert link["rtt_s"] == pytest.approx(0.016, abs=0.006)
     assert link["uplink_bps"] == pytest.approx(20e6, rel=0.25)
+    agreement = json.loads((folder / "agreement.json").read_text())
+    assert agreement["pairs"] == 8
+    assert agreement["errors"]["set/table"]["local"]["n"] == 8
+    back = agreement["errors"]["set/table"]["upload"]["n"]
+    assert back == 8 - agreement["given_up"]
+    with (folder / "agreement.csv").open(newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    for row in rows:
+        if (row["component"], row["link"]) == ("upload", "set"):
+            assert float(row["predicted_s"]) >= 0.008  # one way of the 16 ms that are set
+            assert float(row["measured_s"]) > 0.0
+    assert {row["component"] for row in rows} >= {"local", "total"}
     assert not run.left()
 
 

@@ -115,7 +115,10 @@ def test_the_folder_holds_what_is_documented(results):
         (("--mode", "live", "--backend", "nonsense"), "nonsense"),
         (("--tasks", "1"), "at least 2"),
         (("--json", "."), "is a folder"),
-        (("--seed", "-1"), "0 or more"),
+        (("--seed", "-1"), "at least 0"),
+        (("--watch", "--mode", "sim"), "--watch shows a live evaluation"),
+        (("--mode", "sim", "--calibration", "none.json"), "train.py --calibrate RUN"),
+        (("--drive", "--calibration", "none.json"), "calibrates itself"),
     ],
 )
 def test_a_wrong_word_is_one_clear_line(words, hint, tmp_path):
