@@ -9,11 +9,11 @@ PACKAGES := offload envs agents edge_server netem testbed evidence tests benchma
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run setup setup-dev train evaluate test lint format tensorboard bench pretrained clean
+.PHONY: help run setup setup-dev train evaluate test lint format tensorboard benchmark bench pretrained clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  Variables: PROFILE=$(PROFILE), STEPS=... (training steps), PYTHON=python3.12"
+	@echo "  Variables: PROFILE=$(PROFILE), STEPS=... (training steps), QUICK=1 (benchmark), PYTHON=python3.12"
 
 run: train evaluate  ## set everything up, train briefly, evaluate on PROFILE
 
@@ -46,6 +46,9 @@ format: setup-dev  ## let ruff put the sources in shape
 
 tensorboard: setup  ## watch the training curves of runs/
 	$(PY) -m tensorboard.main --logdir runs
+
+benchmark: setup  ## key figures of every link and policy, live (QUICK=1: two minutes instead of twenty)
+	$(PY) -m evidence.suite $(if $(QUICK),--quick)
 
 bench: setup  ## regenerate the figures of benchmarks/
 	@for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done

@@ -1,0 +1,1 @@
+"""The benchmark suite: the key figures of every link and policy, measured by one command."""
