@@ -48,6 +48,7 @@ def _others_prediction(path: Path, transfers: Transfers) -> FloatArray:
     if spec is None or spec.loader is None or not path.is_file():
         raise ConfigError(f"--against {path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up while it is being read
     spec.loader.exec_module(module)
     link = (transfers.n_bytes, transfers.rate_bps, transfers.rtt_s, transfers.loss)
     by_control = {name: module.transfer_s(*link, name) for name in module.CONGESTION_CONTROLS}
