@@ -1,24 +1,16 @@
-"""Ablation, the bound by redraws, and the memory of probes: their parts, worked out by hand."""
+"""Ablation, and the memory of probes: their parts, worked out by hand."""
 
 from __future__ import annotations
 
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from benchmarks import ablation, irreducible, memory_value
+from benchmarks import ablation, memory_value
 from envs.config import EnvConfig
 from envs.switches import SWITCHES
-from envs.workload import WorkloadTable
 from offload.features import N_FEATURES
-from offload.tasks.profile_table import load_profile_table
-
-
-@pytest.fixture(scope="module")
-def table() -> WorkloadTable:
-    return WorkloadTable.of(load_profile_table(), EnvConfig().workload)
 
 
 def test_each_switch_is_once_off_and_once_alone_on() -> None:
@@ -46,28 +38,6 @@ def test_an_ablation_with_nothing_hidden_finds_no_distance(
     assert threshold["cost"][0] > found["policies"]["maui-true"]["cost"][0]
     ablation.show({"steps": 4096, "seed": 0, "worlds": {"none": found}})
     assert "| none |" in capsys.readouterr().out
-
-
-def test_a_bound_is_the_share_of_the_likelier_optimum() -> None:
-    # Lane 0 is the edge's in each half three times of four; lane 1 always the device's.
-    optima = np.array([[1, 0], [1, 0], [0, 0], [1, 0]] * 2, dtype=float)
-    local = np.array([[1.0, 1.0]] * 8)
-    edge = np.where(optima == 1, 0.6, 5.0)  # on average 1.7: the device is cheaper
-    found = irreducible._decided(optima, np.stack([local, edge], axis=1), np.array([1, 0]))
-    np.testing.assert_allclose(found.likelier, [0.75, 1.0])
-    np.testing.assert_allclose(found.best_cost, [1.0, 1.0])
-    np.testing.assert_allclose(found.true_cost, [0.75 * 0.6 + 0.25, 1.0])
-    np.testing.assert_allclose(found.measured, [0.75, 1.0])
-    np.testing.assert_allclose(found.measured_cost, [0.75 * 0.6 + 0.25 * 5.0, 1.0])
-
-
-def test_the_bound_lies_above_maui_measured_and_below_certainty(table: WorkloadTable) -> None:
-    options = irreducible.Options(episodes=60, redraws=20)
-    found = list(irreducible.decisions(EnvConfig(), table, options))
-    assert len(found) == EnvConfig().episode_tasks
-    mean = {f.name: np.mean([getattr(x, f.name) for x in found]) for f in fields(found[0])}
-    assert mean["measured"] < mean["likelier"] < 0.995
-    assert mean["true_cost"] < mean["best_cost"] < mean["measured_cost"]
 
 
 def test_a_sample_holds_what_was_known_and_what_was_right() -> None:
