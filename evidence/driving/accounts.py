@@ -59,8 +59,6 @@ def account(
 ) -> Account:
     """Account for a drive.
 
-    The battery stays at its charge at the start: a drive drains less than a thousandth of it.
-
     Args:
         arrivals: what arrived.
         tasks: how each went, in the same order.

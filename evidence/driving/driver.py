@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from agents.paired import BATTERY
 from evidence.driving.executors import EdgePool, QueuedLocal
 from evidence.driving.messages import Arrival, Drive, Driven
 from offload.energy_model import CPU_BUSY_W, IDLE_W, get_radio
@@ -127,7 +126,7 @@ class Driver:
         """What is known now; the engine puts the newest of the link in its place."""
         device = DeviceState(
             queue_s=self._sides.local.backlog_s(),
-            battery=BATTERY,
+            battery=self._order.battery,
             radio=self._radio,
             radio_tail_left_s=self._sides.edge.awake_s(float(self._radio.tail_s)),
             cpu_w=CPU_BUSY_W,

@@ -51,11 +51,13 @@ class Drive(msgspec.Struct, frozen=True, tag=True):
     Attributes:
         start_s: the drive's start, on the machine's monotonic clock.
         radio: name of the device's radio.
+        battery: its charge, 0 to 1; it stays so, for a drive drains less than a thousandth of it.
     """
 
     start_s: float
     arrivals: tuple[Arrival, ...]
     radio: str
+    battery: float
 
 
 DriveOrder: TypeAlias = WarmUp | Measure | Execute | SlowDown | Prepare | Drive

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from agents.paired import BATTERY
 from envs.config import EnvConfig
 from envs.streams import Purpose, stream
 from evidence.driving.messages import Arrival, Drive, DriveOver, Prepare
@@ -212,7 +213,7 @@ def _drive(
             def tick() -> None:
                 bar.update(min(round(time.monotonic() - start_s), bar.total) - bar.n)
 
-            over = testbed.drive(Drive(start_s, arrivals, settings.profile.radio), tick)
+            over = testbed.drive(Drive(start_s, arrivals, settings.profile.radio, BATTERY), tick)
         replay = None if testbed.player is None else testbed.player.report()
         before, after = testbed.baseline, testbed.closing_baseline()
     if after.faults:

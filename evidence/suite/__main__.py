@@ -48,7 +48,7 @@ class SuiteOptions:
 
 def main(options: SuiteOptions) -> int:
     """Run the suite; returns the exit code."""
-    from evidence.suite.plan import LINKS, QUICK_LINKS
+    from evidence.suite.plan import FULL, LINKS, QUICK, QUICK_LINKS
     from evidence.suite.run import Settings, run_suite, saved_settings
 
     if options.resume is not None:
@@ -57,7 +57,7 @@ def main(options: SuiteOptions) -> int:
     named = options.links.split(",") if options.links is not None else default
     settings = Settings(
         links=tuple(name.strip() for name in named),
-        quick=options.quick,
+        amount=QUICK if options.quick else FULL,
         policies=options.policies,
         objective=options.objective,
         backend=options.backend,

@@ -15,7 +15,7 @@ from agents.policies import PolicySet, collect, parse_names
 from agents.run_directory import held, make_folder, new_run_folder, origin, read_json, write_json
 from evidence.suite.cell import Conditions, measure_cell
 from evidence.suite.kpis import Kpi
-from evidence.suite.plan import FULL, QUICK, Cell, cells
+from evidence.suite.plan import QUICK, Amount, Cell, cells
 from evidence.suite.report import KeyFigures, print_tables, write_kpis
 from offload.errors import ConfigError
 from offload.tasks.profile_table import load_profile_table
@@ -36,12 +36,13 @@ class Settings:
 
     Attributes:
         links: names of profiles and of links under stress.
+        amount: how much is measured on each.
         policies: names of those that are scored.
         runs: where to look for the newest run of learned policies.
     """
 
     links: tuple[str, ...]
-    quick: bool
+    amount: Amount
     policies: str
     objective: str
     backend: str
@@ -71,7 +72,7 @@ def run_suite(settings: Settings, out: Path, resume: Path | None) -> int:
         return collect(names, objective, given=(), runs=Path(settings.runs), seed=settings.seed)
 
     under = Conditions(
-        amount=QUICK if settings.quick else FULL,
+        amount=settings.amount,
         objective=objective,
         backend=settings.backend,
         congestion_control=settings.congestion_control,
@@ -97,7 +98,8 @@ def saved_settings(folder: Path) -> Settings:
     """
     data = read_json(folder / SETTINGS)
     try:
-        return Settings(**{**data, "links": tuple(data["links"])})
+        amount = Amount(**data["amount"])
+        return Settings(**{**data, "links": tuple(data["links"]), "amount": amount})
     except (KeyError, TypeError) as error:
         raise ConfigError(f"{folder / SETTINGS} is none of a benchmark suite: {error}") from error
 
@@ -105,7 +107,9 @@ def saved_settings(folder: Path) -> Settings:
 def _folder(settings: Settings, out: Path, resume: Path | None) -> Path:
     if resume is not None:
         return resume
-    folder = new_run_folder(make_folder(out), "benchmark-quick" if settings.quick else "benchmark")
+    folder = new_run_folder(
+        make_folder(out), "benchmark-quick" if settings.amount == QUICK else "benchmark"
+    )
     write_json(folder / SETTINGS, asdict(settings))
     return folder
 
@@ -149,7 +153,6 @@ def _report(
             "schema": 1,
             "kind": "benchmark",
             "settings": asdict(settings),
-            "amount": asdict(amount),
             "learned_policies_from": chosen.sources,
             "took_s": sum(result["took_s"] for result in results),
             "links": [{k: v for k, v in result.items() if k != "kpis"} for result in results],

@@ -14,7 +14,7 @@ from envs.config import EnvConfig
 from evidence.suite import run as suite_run
 from evidence.suite.competition import Competition
 from evidence.suite.kpis import kpis_of, ratio_of_means, resampled
-from evidence.suite.plan import LINKS, cells
+from evidence.suite.plan import LINKS, QUICK, cells
 from evidence.suite.run import Settings, run_suite, saved_settings
 from offload.errors import ConfigError, UnknownNameError
 from offload.link_profiles import PROFILES
@@ -125,7 +125,7 @@ def test_every_profile_and_every_stress_is_a_cell_and_only_shaped_ones_have_a_fl
 
 
 def settings(links: tuple[str, ...]) -> Settings:
-    return Settings(links, True, "always-local,always-edge", "mixed", "auto", "cubic", 0, "none")
+    return Settings(links, QUICK, "always-local,always-edge", "mixed", "auto", "cubic", 0, "none")
 
 
 def test_an_interrupted_suite_goes_on_with_the_links_that_are_missing(
