@@ -46,8 +46,8 @@ def standings(
     """Where every policy stands after these pairs, of which the last ROLLING count.
 
     The policies are copied first: what they are asked here leaves no trace in those that will be
-    scored. The pauses between the tasks are others than in the scoring, so the radio's tail, and
-    with it a cost, may differ by a little.
+    scored. The pauses between the tasks are drawn anew in the scoring; with them the radio's tail
+    changes, so a cost that counts energy differs from the table's, the more the fewer the tasks.
     """
     last = list(pairs[-ROLLING:])
     scenario = scenario_of(last, radio, config.congestion_control, np.random.default_rng(0))
