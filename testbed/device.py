@@ -199,6 +199,17 @@ def make_prober(options: DeviceOptions, tracker: LinkTracker) -> LinkProber | Tc
     return LinkProber(*peer, budget_share=PROBE_SHARE, tracker=tracker)
 
 
+def make_client(options: DeviceOptions, tracker: LinkTracker) -> EdgeClient:
+    """A connection to the edge server; what it shows of the link flows into ``tracker``."""
+    return EdgeClient(
+        options.edge_address,
+        options.edge_port,
+        congestion_control=options.congestion_control,
+        # A proxied transfer has no slow start, which its size would be corrected for.
+        observer=None if options.probe_over_tcp else tracker,
+    )
+
+
 def main(options: DeviceOptions, kind: type[Device] = Device) -> None:
     """Run the device process, which answers the orders of that kind of device."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the owner, which then ends us
@@ -206,13 +217,7 @@ def main(options: DeviceOptions, kind: type[Device] = Device) -> None:
     tracker = LinkTracker(options.congestion_control)
     with (
         LocalExecutor(options.slowdown, options.core) as local,
-        EdgeClient(
-            options.edge_address,
-            options.edge_port,
-            congestion_control=options.congestion_control,
-            # A proxied transfer has no slow start, which its size would be corrected for.
-            observer=None if options.probe_over_tcp else tracker,
-        ) as edge,
+        make_client(options, tracker) as edge,
         closing(make_prober(options, tracker)) as prober,
     ):
         ready = Ready(local.limit.method, local.limit.reason)

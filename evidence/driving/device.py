@@ -12,19 +12,15 @@ import msgspec
 import tyro
 
 from agents.policies import collect
-from edge_server.client import EdgeClient
 from evidence.driving.driver import Driver, Sides
 from evidence.driving.executors import EdgePool, QueuedLocal, QuietProbes
 from evidence.driving.messages import Drive, DriveOrder, DriveOver, Prepare, Prepared
 from netem.estimator import LinkTracker
-from netem.probes import LinkProber
-from netem.tcp_probes import TcpProber
 from offload.errors import ConfigError, OffloadError
 from offload.interfaces import Policy
-from offload.local_executor import LocalExecutor
 from offload.tasks import get_task
 from offload.types import TaskInstance
-from testbed.device import Device, DeviceOptions, main, make_prober
+from testbed.device import Device, DeviceOptions, main, make_client, make_prober
 from testbed.messages import Broken
 
 CONNECTIONS = 4
@@ -36,16 +32,8 @@ class DrivenDevice(Device):
 
     ORDERS = DriveOrder
 
-    def __init__(
-        self,
-        options: DeviceOptions,
-        local: LocalExecutor,
-        edge: EdgeClient,
-        prober: LinkProber | TcpProber,
-    ) -> None:
-        super().__init__(options, local, edge, prober)
-        self._payloads: dict[TaskInstance, bytes] = {}
-        self._policy: Policy | None = None
+    _payloads: dict[TaskInstance, bytes]
+    _policy: Policy | None = None
 
     def answer(self, order: DriveOrder) -> msgspec.Struct:
         """Carry out one order; errors of the project become :class:`Broken`."""
@@ -85,7 +73,9 @@ class DrivenDevice(Device):
         tracker = LinkTracker(self._options.congestion_control)
         with ExitStack() as stack:
             prober = stack.enter_context(closing(make_prober(self._options, tracker)))
-            clients = [stack.enter_context(self._client(tracker)) for _ in range(CONNECTIONS)]
+            clients = [
+                stack.enter_context(make_client(self._options, tracker)) for _ in range(CONNECTIONS)
+            ]
             prober.state()  # nothing is known yet, so it measures
             prober.start()
             quiet = stack.enter_context(closing(QuietProbes(prober)))
@@ -102,16 +92,6 @@ class DrivenDevice(Device):
             probe_bytes=cost.uplink_bytes + cost.downlink_bytes,
             resets=sum(client.resets for client in clients),
             congestion_control=algorithm,
-        )
-
-    def _client(self, tracker: LinkTracker) -> EdgeClient:
-        options = self._options
-        return EdgeClient(
-            options.edge_address,
-            options.edge_port,
-            congestion_control=options.congestion_control,
-            # As in testbed.device: a proxied transfer has no slow start.
-            observer=None if options.probe_over_tcp else tracker,
         )
 
 
