@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import shutil
+import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NoReturn, Protocol
 
@@ -16,6 +18,8 @@ from netem.link_stats import LinkStats
 from netem.qdisc import ORDER_RATE_BPS
 from offload.errors import ConfigError
 from offload.types import LinkProfile
+
+_ATTEMPT_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,31 @@ def refuse_seed(backend: str) -> NoReturn:
         f"backend {backend!r} takes no seed: its losses and delays cannot be made to repeat."
         " Backend 'tun' takes one"
     )
+
+
+def try_in_scratch(
+    argv: Sequence[str], env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str] | Capability:
+    """Run a probe's attempt in a network namespace without a name, which ends with it.
+
+    Returns:
+        What it ended with; or a refusal where it did not end, as on a machine far too busy.
+    """
+    try:
+        return subprocess.run(
+            ["unshare", "--net", "--", *argv],
+            env=env,
+            capture_output=True,
+            text=True,
+            timeout=_ATTEMPT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return Capability(
+            False,
+            f"a try in a scratch namespace did not end within {_ATTEMPT_S:g} s; is something else"
+            " keeping this machine busy?",
+        )
 
 
 def missing_tools(tools: dict[str, str]) -> Capability | None:

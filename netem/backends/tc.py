@@ -13,6 +13,7 @@ from netem.backends.base import (
     missing_rights,
     missing_tools,
     refuse_seed,
+    try_in_scratch,
 )
 from netem.layout import Layout, Wire, configure_end, offloads_off, silence_ipv6
 from netem.link_stats import LinkStats
@@ -46,13 +47,9 @@ class TcBackend(PacketBackend):
         refusal = missing_tools({**TOOLS, "unshare": "util-linux"}) or missing_rights()
         if refusal is not None:
             return refusal
-        tried = subprocess.run(
-            ["unshare", "--net", "--", "sh", "-c", _SCRATCH],
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        tried = try_in_scratch(["sh", "-c", _SCRATCH])
+        if isinstance(tried, Capability):
+            return tried
         if tried.returncode == 0:
             return Capability(True, "netem and tbf were set on a veth in a scratch namespace")
         said = tried.stderr.strip().replace("\n", " | ")

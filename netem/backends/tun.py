@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import subprocess
 from typing import ClassVar
 
 from netem.backends.base import (
@@ -17,6 +16,7 @@ from netem.backends.base import (
     closed_tun_device,
     missing_rights,
     missing_tools,
+    try_in_scratch,
 )
 from netem.backends.tc import TOOLS, router_interface
 from netem.backends.tun_process import (
@@ -60,14 +60,9 @@ class TunBackend(PacketBackend):
         attempt = emulator_command("try", kind, "scratch0")
         if kind == "packet":
             attempt = ["sh", "-c", _VETH, "sh", "scratch0", *attempt]
-        tried = subprocess.run(
-            ["unshare", "--net", "--", *attempt],
-            env=emulator_environment(),
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        tried = try_in_scratch(attempt, emulator_environment())
+        if isinstance(tried, Capability):
+            return tried
         if tried.returncode != 0:
             said = (tried.stderr.strip() or "nothing").splitlines()[-1]
             return Capability(False, f"cannot open a {kind} port: {said}", "modprobe tun")

@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -89,18 +90,35 @@ def proxy_link(opened_proxy: Link) -> Link:
     return opened_proxy
 
 
+def cpu_s(pid: int) -> float:
+    """Seconds of CPU that a process has had."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def busy_loops(count: int) -> Iterator[None]:
+def busy_loops(count: int) -> Iterator[Callable[[], float]]:
     """Programs that never rest, at ordinary priority even where the tests run at a lower one.
 
     Work of a lower priority is no reason for a run to be void. Skips where the priority cannot be
     raised to that.
+
+    Yields:
+        What tells the share of all CPUs' time that they have had since they were started: less
+        than their number where others are busy too.
     """
+    begin_s = time.monotonic()
     loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(count)]
     try:
         for loop in loops:
             os.setpriority(os.PRIO_PROCESS, loop.pid, 0)
-        yield
+        yield (
+            lambda: (
+                sum(cpu_s(loop.pid) for loop in loops)
+                / (time.monotonic() - begin_s)
+                / (os.cpu_count() or 1)
+            )
+        )
     except PermissionError:
         pytest.skip("the tests run at a lower priority, and programs here may not have a higher")
     finally:

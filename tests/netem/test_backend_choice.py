@@ -13,7 +13,7 @@ import pytest
 
 import netem.link
 from netem import layout, open_link
-from netem.backends import BACKENDS, Capability, ProxyBackend, TcBackend, UmlBackend
+from netem.backends import BACKENDS, Capability, ProxyBackend, TcBackend, UmlBackend, base
 from netem.backends.base import missing_tools
 from netem.namespaces import call_in_namespace, namespace_path
 from offload.errors import BackendError, ConfigError, UnknownNameError
@@ -46,6 +46,19 @@ def test_missing_tool_names_its_package() -> None:
     assert found == Capability(
         False, "not installed: no-such-tool-here", "apt-get install the-package"
     )
+
+
+def test_a_try_that_hangs_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("making a network namespace needs root")
+    monkeypatch.setattr(base, "_ATTEMPT_S", 0.2)
+    found = base.try_in_scratch(["sleep", "30"])
+    assert isinstance(found, Capability)
+    assert not found.runs
+    assert "did not end within 0.2 s" in found.reason
+    done = base.try_in_scratch(["sh", "-c", "exit 3"])
+    assert isinstance(done, subprocess.CompletedProcess)
+    assert done.returncode == 3
 
 
 def test_unknown_backend_suggests_the_right_one() -> None:
