@@ -88,9 +88,20 @@ def _table(path: Path, caption: str) -> Table:
         name=path.stem,
         caption=caption,
         headings=tuple(name.replace("_", " ") for name in heading),
-        rows=tuple(tuple(map(Cell, row)) for row in rows),
+        rows=tuple(tuple(map(_cell, row)) for row in rows),
         data={name: [row[index] for row in rows] for index, name in enumerate(heading)},
     )
+
+
+_OUTSIDE = {"inf": "above the range", "-inf": "below the range"}
+
+
+def _cell(text: str) -> Cell:
+    try:
+        float(text)
+    except ValueError:
+        return Cell(text, words=True)
+    return Cell(_OUTSIDE.get(text, text))
 
 
 def _text(path: Path) -> str:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from evidence.report.figures.plate import Panel, drawing
+from evidence.report.figures.plate import Panel
 from evidence.report.palette import COLOURS
 
 _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}"
+_NOT_DRAWN = (f"{_SVG}style", f"{_SVG}metadata")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;]*")
@@ -21,11 +19,8 @@ _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;]*")
 
 def write_panel(panel: Panel, folder: Path) -> None:
     """Write a panel as NAME.svg and NAME.pdf, the same bytes each time."""
-    (folder / f"{panel.name}.svg").write_text(_svg(panel.figure, panel.name))
-    with drawing():
-        panel.figure.savefig(
-            folder / f"{panel.name}.pdf", metadata={"CreationDate": None, "Producer": None}
-        )
+    (folder / f"{panel.name}.svg").write_text(panel.svg)
+    panel.write_pdf(folder / f"{panel.name}.pdf")
 
 
 def inline(panel: Panel, prefix: str) -> str:
@@ -35,31 +30,17 @@ def inline(panel: Panel, prefix: str) -> str:
         prefix: begins every id within, so that no two figures of a page share one.
     """
     label = f"{prefix}{panel.name}"
-    if panel.narrow is None:
-        return _inline(panel.figure, panel.alt, label, "panel")
-    wide = _inline(panel.figure, panel.alt, f"{label}-wide", "panel wide-only")
-    return wide + _inline(panel.narrow, panel.alt, f"{label}-narrow", "panel narrow-only")
+    if panel.narrow_svg is None:
+        return _inline(panel.svg, panel.alt, label, "panel")
+    wide = _inline(panel.svg, panel.alt, f"{label}-wide", "panel wide-only")
+    return wide + _inline(panel.narrow_svg, panel.alt, f"{label}-narrow", "panel narrow-only")
 
 
-def _svg(figure: Figure, salt: str) -> str:
-    """A figure as SVG; the salt makes its ids, so they are the same each time."""
-    import matplotlib
-
-    file = io.StringIO()
-    with drawing(), matplotlib.rc_context({"svg.hashsalt": salt}):
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
-    return file.getvalue()
-
-
-def _inline(figure: Figure, alt: str, label: str, css_class: str) -> str:
-    root = ET.fromstring(_svg(figure, label))
+def _inline(svg: str, alt: str, label: str, css_class: str) -> str:
+    root = ET.fromstring(svg)
     for parent in list(root.iter()):
         for child in list(parent):
-            if (
-                child.tag == f"{_SVG}style"
-                or not child.tag.startswith(_SVG)
-                or child.tag == f"{_SVG}metadata"
-            ):
+            if child.tag in _NOT_DRAWN or not child.tag.startswith(_SVG):
                 parent.remove(child)
     used = {
         name
@@ -70,8 +51,12 @@ def _inline(figure: Figure, alt: str, label: str, css_class: str) -> str:
     names = {name: f"{label}-{number}" for number, name in enumerate(sorted(used))}
     for element in root.iter():
         element.tag = element.tag.removeprefix(_SVG)
-        element.attrib = dict(_attribute(*item, names) for item in element.attrib.items()
-                              if item[0] != "id" or item[1] in used)  # fmt: skip
+        element.attrib = {
+            key: text
+            for name, value in element.attrib.items()
+            if name != "id" or value in used
+            for key, text in [_attribute(name, value, names)]
+        }
     for name in ("width", "height", "version"):
         root.attrib.pop(name, None)
     root.attrib.update({"class": css_class, "role": "img", "aria-labelledby": f"{label}-alt"})
@@ -91,6 +76,10 @@ def _attribute(name: str, value: str, names: dict[str, str]) -> tuple[str, str]:
     value = _NUMBER.sub(lambda found: f"{float(found[0]):.2f}".rstrip("0").rstrip("."), value)
     for colour in COLOURS:
         value = value.replace(colour.light, f"var(--fig-{colour.name})")
-    return name, _FONT.sub(r"font-size: \2px; font-weight: \1", value).replace(
-        "; font-weight: ;", ";"
-    ).removesuffix("; font-weight: ")
+    return name, _FONT.sub(_page_font, value)
+
+
+def _page_font(found: re.Match[str]) -> str:
+    """Size and weight alone: the family is the page's."""
+    weight = f"; font-weight: {found[1]}" if found[1] else ""
+    return f"font-size: {found[2]}px{weight}"

@@ -11,6 +11,7 @@ import jinja2
 from agents.run_directory import make_folder
 from evidence.report.decisions import DECISIONS_NAME
 from evidence.report.drawn import inline, write_panel
+from evidence.report.letters import writable
 from evidence.report.palette import FAMILIES, css_variables, family
 from evidence.report.section import Section, read_section
 from evidence.report.table import (
@@ -67,11 +68,16 @@ def write_report(folders: Sequence[Path], out: Path) -> Written:
     for folder, section, prefix in zip(folders, sections, prefixes, strict=True):
         _write_paper(section, folder, out / PAPER_NAME / prefix.removesuffix("-"))
     page = out / PAGE_NAME
-    page.write_text(_page(sections, prefixes))
+    page.write_text(html(sections, prefixes))
     return Written(page, out / PAPER_NAME, parquet_available())
 
 
-def _page(sections: Sequence[Section], prefixes: Sequence[str]) -> str:
+def html(sections: Sequence[Section], prefixes: Sequence[str]) -> str:
+    """The page.
+
+    Args:
+        prefixes: begin every id within a section, so that no two sections share one.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -82,12 +88,13 @@ def _page(sections: Sequence[Section], prefixes: Sequence[str]) -> str:
     environment.filters["inline"] = inline
     light, dark = css_variables()
     style = environment.get_template("style.css").render(light=light, dark=dark)
-    return environment.get_template("report.html").render(
+    page = environment.get_template("report.html").render(
         sections=list(zip(sections, prefixes, strict=True)),
         style=style,
         family=family,
         families=FAMILIES,
     )
+    return writable(page)
 
 
 def _write_paper(section: Section, source: Path, folder: Path) -> None:

@@ -147,7 +147,7 @@ def predictions_table(components: Sequence[Component]) -> Table:
         rows.append(
             (
                 Cell(each.name),
-                Cell(each.link),
+                Cell(each.link, words=True),
                 Cell(str(len(each.tasks))),
                 *(Cell("–" if v is None else f"{100 * v:.0f}") for v in values[:2]),
                 Cell("–" if values[2] is None else f"{values[2]:.2f}"),

@@ -32,10 +32,12 @@ class Cell:
     Attributes:
         text: shown.
         spread: its interval, shown smaller; empty: none.
+        words: it is no figure: it begins at the left.
     """
 
     text: str
     spread: str = ""
+    words: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from evidence.report.figures.plate import PANEL_IN, Panel, Plate
+from evidence.report.figures.plate import PANEL_IN, Panel, Plate, short
 from evidence.report.palette import INK, MUTED, family
 from evidence.report.run_data import Interval, Result
 
@@ -94,7 +94,7 @@ def _panel(
         )
     axes.set_xlim(low_end, limit)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), [short(policy) for policy in names])
     axes.tick_params(axis="y", length=0)
     axes.locator_params(axis="x", nbins=4)
     axes.grid(axis="x")

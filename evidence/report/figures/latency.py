@@ -8,7 +8,7 @@ from itertools import cycle
 import numpy as np
 
 from agents.simulation import ORACLE
-from evidence.report.figures.plate import Panel, Plate, logarithmic, new_panel, title
+from evidence.report.figures.plate import Panel, Plate, logarithmic, new_panel, short, title
 from evidence.report.palette import (
     BLUE,
     FIXED,
@@ -105,10 +105,14 @@ def _panel(
     for policy in policies:
         curve = steps(seconds[policy])
         if policy == ORACLE:  # broad and behind, since good policies nearly hide it
-            axes.plot(*curve, color=INK.light, alpha=0.3, linewidth=4.0, zorder=1.9, label=policy)
+            axes.plot(
+                *curve, color=INK.light, alpha=0.3, linewidth=4.0, zorder=1.9, label=short(policy)
+            )
         else:
             colour, line = next(looks)
-            axes.plot(*curve, color=colour.light, linestyle=line, linewidth=1.4, label=policy)
+            axes.plot(
+                *curve, color=colour.light, linestyle=line, linewidth=1.4, label=short(policy)
+            )
     axes.set_xlim(*span)
     logarithmic(axes, "x")
     axes.set_ylim(0.0, 1.01)

@@ -9,7 +9,7 @@ from matplotlib.path import Path
 
 from agents.decision_map import DEADLINE_SLACK, LOSS, RADIO
 from agents.simulation import ORACLE
-from evidence.report.figures.plate import PANEL_IN, Panel, Plate, new_panel
+from evidence.report.figures.plate import PANEL_IN, Panel, Plate, file_name, new_panel, short
 from evidence.report.map_data import DecisionMaps
 from evidence.report.palette import BLUE, INK, ORANGE, PAPER, STAY, VERMILLION, Colour
 from offload.link_profiles import PROFILES
@@ -46,7 +46,7 @@ def _panel(found: DecisionMaps, index: int) -> Panel:
     for one, (name, placed) in zip(axes, columns.items(), strict=True):
         _draw(one, found, placed, optimum)
         share = np.mean(placed != optimum)
-        one.set_title(name, fontsize=7.5)
+        one.set_title(short(name), fontsize=7.5)
         said.append(f"{name} offloads at {np.mean(placed):.0%} of the points")
         if name != ORACLE:
             one.set_xlabel(f"{share:.1%} differ", fontsize=6.5, labelpad=1.5)
@@ -55,7 +55,7 @@ def _panel(found: DecisionMaps, index: int) -> Panel:
     figure.supxlabel("round-trip time, ms", fontsize=7)
     figure.suptitle(found.kinds[index], fontsize=9, fontweight="bold", x=0.01, ha="left")
     return Panel(
-        f"map-{found.kinds[index].partition(',')[0]}",
+        f"map-{file_name(index + 1, found.kinds[index].partition(',')[0])}",
         f"Decision maps of {found.kinds[index]}: {'; '.join(said)}.",
         figure,
     )

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -12,10 +15,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from evidence.report.letters import writable
 from evidence.report.palette import GRID, INK, MUTED, PAPER
 
 PANEL_IN = 3.6
 """Width of a panel in inches: what a telephone shows without making the letters too small."""
+_NAME_LETTERS = 22
 
 _STYLE: Any = {
     "svg.fonttype": "none",  # letters stay letters: sharp, to be searched and copied
@@ -52,7 +57,7 @@ _STYLE: Any = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Panel:
     """One drawing.
 
@@ -67,6 +72,30 @@ class Panel:
     alt: str
     figure: Figure
     narrow: Figure | None = None
+
+    @cached_property
+    def svg(self) -> str:
+        """The drawing as SVG, the same each time."""
+        return _svg(self.figure, self.name)
+
+    @cached_property
+    def narrow_svg(self) -> str | None:
+        """The one for narrow pages."""
+        return None if self.narrow is None else _svg(self.narrow, self.name)
+
+    def write_pdf(self, path: Path) -> None:
+        """Write the drawing as PDF, the same bytes each time."""
+        with drawing():
+            self.figure.savefig(path, metadata={"CreationDate": None, "Producer": None})
+
+
+def _svg(figure: Figure, salt: str) -> str:
+    """A figure as SVG; the salt makes its ids, so they do not differ from time to time."""
+    file = io.StringIO()
+    with drawing(), matplotlib.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    figure.set_layout_engine("none")  # it is laid out
+    return writable(file.getvalue())
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +126,16 @@ def new_panel(
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **layout)  # type: ignore[call-overload]
     return figure, list(axes.flat)
+
+
+def file_name(number: int, text: str) -> str:
+    """A panel's name of its number and a text that anybody may have written."""
+    return f"{number}-" + "".join(letter if letter.isalnum() else "-" for letter in text[:40])
+
+
+def short(name: str) -> str:
+    """A name as a figure has room for it."""
+    return name if len(name) <= _NAME_LETTERS else f"{name[: _NAME_LETTERS - 1]}…"
 
 
 def plain_number(value: float, position: object = None) -> str:

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from evidence.report.figures.plate import Panel, Plate, logarithmic, new_panel, title
+from evidence.report.figures.plate import (
+    Panel,
+    Plate,
+    file_name,
+    logarithmic,
+    new_panel,
+    short,
+    title,
+)
 from evidence.report.palette import (
     BLUE,
     GREEN,
@@ -35,7 +43,11 @@ def predictions(components: Sequence[Component]) -> Plate:
     link = "measured" if "measured" in links else next(iter(links))
     shown = [component for component in components if component.link == link]
     kinds = tuple(sorted({task.partition("/")[0] for c in shown for task in c.tasks}))
-    panels = tuple(_panel(component, kinds) for component in shown if len(component.tasks))
+    panels = tuple(
+        _panel(number, component, kinds)
+        for number, component in enumerate(shown, start=1)
+        if component.tasks
+    )
     what = "as the device had measured it" if link == "measured" else f"as {link}"
     return Plate(
         "predictions",
@@ -47,7 +59,7 @@ def predictions(components: Sequence[Component]) -> Plate:
     )
 
 
-def _panel(component: Component, kinds: Sequence[str]) -> Panel:
+def _panel(number: int, component: Component, kinds: Sequence[str]) -> Panel:
     figure, (axes,) = new_panel(2.9)
     predicted = np.maximum(component.predicted_s, FLOOR_S)[:_MOST_POINTS]
     measured = np.maximum(component.measured_s, FLOOR_S)[:_MOST_POINTS]
@@ -80,7 +92,7 @@ def _panel(component: Component, kinds: Sequence[str]) -> Panel:
         else "no time was measured"
     )
     return Panel(
-        f"predicted-{component.name.replace(' ', '-')}",
+        f"predicted-{file_name(number, component.name)}",
         f"Scatter of predicted against measured seconds of {component.name}, "
         f"{len(component.tasks)} tasks: {said}.",
         figure,
@@ -93,6 +105,6 @@ def _key(kinds: Sequence[str]) -> Panel:
     for kind, (colour, marker) in zip(
         kinds, _LOOKS * (len(kinds) // len(_LOOKS) + 1), strict=False
     ):
-        axes.plot([], [], marker, color=colour.light, markersize=5, label=kind)
+        axes.plot([], [], marker, color=colour.light, markersize=5, label=short(kind))
     axes.legend(loc="center left", ncols=3, columnspacing=1.4)
     return Panel("predicted-key", f"Key: task kinds {', '.join(kinds)}.", figure)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from evidence.report.decisions import Rows
-from evidence.report.figures.plate import PANEL_IN, Panel, Plate, logarithmic, new_panel
+from evidence.report.figures.plate import PANEL_IN, Panel, Plate, logarithmic, new_panel, short
 from evidence.report.palette import BLUE, GREY, INK, LEARNED, ORANGE, PURPLE, VERMILLION, family
 from evidence.report.run_data import Result
 from offload.types import IntArray
@@ -176,7 +176,7 @@ def _placements(
         axes.scatter(
             x[wrong], np.full(wrong.sum(), row), size * 1.5, INK.light, marker="x", linewidths=0.9
         )
-    axes.set_yticks(range(len(policies)), list(policies))
+    axes.set_yticks(range(len(policies)), [short(name) for name in policies])
     axes.set_ylim(len(policies) - 0.4, -0.6)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
