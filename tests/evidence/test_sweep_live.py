@@ -41,7 +41,7 @@ def quiet_enough(monkeypatch):
 def test_a_sweep_goes_on_where_it_stopped_is_void_once_and_finds_its_crossover(
     tmp_path, monkeypatch
 ):
-    sweeping = SweepOptions(sweep="rtt", points="4,150", kinds="face/small", repeats=1)
+    sweeping = SweepOptions(sweep="rtt", points="4,600", kinds="ocr/small", repeats=1)
     options = EvaluateOptions(sweeping=sweeping, out=tmp_path)
     settings, _ = choose_settings(sweeping, options)
     write_json(tmp_path / SETTINGS, settings.as_dict())
@@ -49,7 +49,7 @@ def test_a_sweep_goes_on_where_it_stopped_is_void_once_and_finds_its_crossover(
     began = block.visits[0][0]
     earlier = Run(
         control="cubic", block=0, attempt=0, point=began.point, value=0.0, task=0,
-        name="face/small", seed=block.seeds[0], on_edge=began.on_edge, budget_s=1.0, cost=None,
+        name="ocr/small", seed=block.seeds[0], on_edge=began.on_edge, budget_s=1.0, cost=None,
         input_bytes=1, output_bytes=1, correct=True, detail="of an earlier session",
     )  # fmt: skip
     Record(tmp_path).add(earlier)
@@ -77,12 +77,12 @@ def test_a_sweep_goes_on_where_it_stopped_is_void_once_and_finds_its_crossover(
         for run in runs
         if run.on_edge and run.attempt == 1 and run.cost is not None
     }
-    assert moved_s[1] - moved_s[0] > 0.146  # one round trip at the very least
+    assert moved_s[1] - moved_s[0] > 0.5  # one round trip more, at the very least
     with (tmp_path / "crossovers.csv").open() as file:
         (latency, *_) = csv.DictReader(file)
-    # 43 kB take four round trips and 0.04 s at the edge; the device alone takes 0.15 s.
+    # 0.12 s at the edge, 0.5 s on the device; 18 kB take two round trips or more.
     assert latency["better"] == "crosses"
-    assert 4.0 < float(latency["crossover"]) < 150.0
+    assert 4.0 < float(latency["crossover"]) < 600.0
     assert latency["low"] == ""  # one repetition
     notes = json.loads((tmp_path / "summary.json").read_text())["notes"]
     assert any("and run again: 1 repetitions" in note for note in notes)
@@ -93,14 +93,14 @@ def test_a_device_slows_down_and_other_users_keep_the_edge_busy():
     with Testbed(get_profile("lan")) as testbed:
         users = testbed.other_users(TaskInstance("lzma", "small", 1))
         seconds = {}
-        for slowdown in (1.0, 5.0):
+        for slowdown in (1.0, 20.0):
             testbed.slow_down(slowdown)
             done = [
                 testbed.execute(TaskInstance("lzma", "small", 7), on_edge=False, budget_s=20.0)
-                for _ in range(3)
+                for _ in range(2)
             ]
             seconds[slowdown] = min(float(run.cost.seconds) for run in done)
-        assert 3.0 < seconds[5.0] / seconds[1.0] < 8.0
+        assert seconds[20.0] > 3.0 * seconds[1.0]  # on an idle machine 20 times
         before = users.offer(0.5, at_once=3)
         assert (before.done, before.busy_s, before.waiting) == (0, 0.0, 0)
         time.sleep(2.0)
@@ -109,5 +109,5 @@ def test_a_device_slows_down_and_other_users_keep_the_edge_busy():
         # Three at once, and Poisson with a mean of about 2 s * 0.5 / 0.03 s.
         expected = 3 + 0.5 * during.elapsed_s / users.service_s
         assert abs(during.done + during.dropped - expected) < 4 + 4 * expected**0.5
-        assert during.busy_s > 0.5 * during.done * users.service_s
+        assert during.busy_s > 0.1 * during.done * users.service_s
         assert users.offer(0.0).done == 0
