@@ -19,8 +19,9 @@ from offload.link_profiles import get_profile
 from offload.tasks.profile_table import ProfileRow, ProfileTable
 from offload.types import TaskInstance
 from testbed import Testbed, TestbedConfig
+from testbed.calibration import Calibration, calibrate
 from testbed.other_users import OtherUsers
-from testbed.paired import LOCAL_BUDGET_S, Calibration, calibrate
+from testbed.paired import LOCAL_BUDGET_S
 from testbed.processes import TestbedError
 
 MOST_VOID = 3

@@ -28,7 +28,7 @@ from offload.types import (
     TaskProfile,
     Transfer,
 )
-from testbed.paired import Calibration
+from testbed.calibration import Calibration
 
 BUDGET_TIMES = 5.0
 """An edge run is given up after so many times what the device is expected to take at most."""

@@ -18,7 +18,7 @@ from offload.energy_model import get_radio
 from offload.link_profiles import get_profile
 from offload.tasks.profile_table import ProfileTable
 from offload.types import FloatArray, PlacementCost, TaskProfile, Transfer
-from testbed.paired import Calibration
+from testbed.calibration import Calibration
 
 Criterion = Literal["latency", "energy", "energy-awake"]
 CRITERIA: tuple[Criterion, ...] = ("latency", "energy", "energy-awake")

@@ -18,7 +18,7 @@ from evidence.sweeps.settings import Settings
 from offload.errors import ConfigError
 from offload.tasks.profile_table import load_profile_table
 from offload.types import PlacementCost
-from testbed.paired import Calibration
+from testbed.calibration import Calibration
 
 TABLE = load_profile_table()
 LOCAL_S = 1.0
