@@ -117,6 +117,8 @@ def _settings(asked: DriveOptions, options: RunOptions) -> tuple[PolicySet, Driv
         congestion_control=options.congestion_control,
         tasks=options.tasks,
         max_local_s=options.max_local,
+        # The trouble is to be met: once round a link under stress, but of a measured one a part.
+        at_least_s=trace.end_s if trace is not None and asked.stress is not None else 0.0,
     )
 
 
@@ -137,6 +139,7 @@ def _link(asked: DriveOptions, options: RunOptions) -> tuple[LinkProfile, LinkTr
 def _notes(settings: DriveSettings, drives: Drives, chosen: PolicySet) -> list[str]:
     notes = [
         *drives.facts,
+        f"all on the device, the tasks would take {drives.load:.0%} of its CPU",
         "order of the drives: " + ", ".join(drive.policy for drive in drives.drives),
         *(f"{name}: {source}" for name, source in chosen.sources.items()),
         *chosen.notes,

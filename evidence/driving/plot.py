@@ -59,7 +59,7 @@ def plot_drives(
         panel.spines[["top", "right"]].set_visible(False)
         panel.tick_params(labelsize=8)
     axes[-1].set_xlabel("arrival of the task, s since the drive began")
-    axes[-1].set_xlim(0.0, ends_s)
+    axes[-1].set_xlim(float(due_s[0]) - 1.0, ends_s)
     handles = [
         Line2D([], [], color=colour, marker=marker, linestyle="", label=label)
         for label, colour, marker in _KINDS

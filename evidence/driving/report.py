@@ -140,7 +140,7 @@ def summary(
         "congestion_control": settings.congestion_control,
         "seed": settings.seed,
         "tasks": len(drives.arrivals),
-        "load": settings.load,
+        "load": drives.load,
         "lasts_s": drives.arrivals[-1].due_s if drives.arrivals else None,
         "block_tasks": block_length(len(drives.arrivals)) if drives.arrivals else None,
         "energy": "modelled",

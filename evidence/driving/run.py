@@ -27,8 +27,8 @@ from offload.types import LinkProfile, Objective, TaskInstance
 from testbed import TestbedConfig
 from testbed.paired import Calibration, calibrate, draw_instances
 
-LOAD = 0.5
-"""Share of the device's CPU that the tasks would need if all ran on it."""
+MOST_LOAD = 0.5
+"""Share of the device's CPU that the tasks would need at most if all ran on it."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class DriveSettings:
         trace: replayed round and round; None: the link keeps to its profile.
         tasks: how many arrive.
         max_local_s: tasks that take the device longer are left out.
-        load: see :data:`LOAD`.
+        at_least_s: over which the arrivals are spread on average, whatever the load.
     """
 
     policies: tuple[str, ...]
@@ -59,7 +59,7 @@ class DriveSettings:
     congestion_control: str
     tasks: int
     max_local_s: float
-    load: float = LOAD
+    at_least_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +91,7 @@ class Drives:
     Attributes:
         backend: that carried the packets.
         takes_seed: every policy's packets met fates drawn from the same seed.
+        load: share of the device's CPU that the tasks would need if all ran on it.
         arrivals: what arrived, the same for every policy; empty before the first has driven.
         drives: in the order they took place.
         facts: sentences on the link and the device.
@@ -98,6 +99,7 @@ class Drives:
 
     backend: str
     takes_seed: bool
+    load: float
     arrivals: tuple[Arrival, ...] = ()
     drives: list[PolicyDrive] = field(default_factory=list)
     facts: tuple[str, ...] = ()
@@ -119,12 +121,13 @@ def drive_all(settings: DriveSettings, table: ProfileTable, say: Callable[[str],
     """
     rng = stream(Purpose.TEST, settings.seed)
     instances = _instances(settings, table, rng)
-    local_s = np.array([row.local_s for _, row in instances])
-    due_s = arrival_times(rng, local_s, settings.load)
+    work_s = sum(row.local_s for _, row in instances)
+    gap_s = max(work_s / MOST_LOAD, settings.at_least_s) / len(instances)
+    due_s = arrival_times(rng, len(instances), gap_s)
     config = EnvConfig().workload
     slack = rng.uniform(config.deadline_slack_low, config.deadline_slack_high, len(instances))
     chosen, _ = choose_backend(settings.backend, need_packets=True)
-    drives = Drives(chosen.name, chosen.name == "tun")
+    drives = Drives(chosen.name, chosen.name == "tun", work_s / (gap_s * len(instances)))
     order = [settings.policies[i] for i in rng.permutation(len(settings.policies))]
     for place, policy in enumerate(order, 1):
         say(f"drive {place} of {len(order)}: {policy}")

@@ -17,17 +17,16 @@ LEAD_S = 6.0
 """From the drive's start to the first arrival: the device connects, and probes its link."""
 
 
-def arrival_times(rng: Generator, local_s: FloatArray, load: float) -> FloatArray:
+def arrival_times(rng: Generator, tasks: int, gap_s: float) -> FloatArray:
     """Poisson arrivals, the first after :data:`LEAD_S`.
 
     Args:
-        local_s: what each task takes the device, shape (tasks,).
-        load: share of the device's CPU that the tasks would need if all ran on it.
+        gap_s: mean time between two.
 
     Returns:
         Seconds since the drive's start, shape (tasks,).
     """
-    gaps_s = rng.exponential(1.0, len(local_s)) * local_s.mean() / load
+    gaps_s = rng.exponential(gap_s, tasks)
     gaps_s[0] = LEAD_S
     return np.cumsum(gaps_s)
 

@@ -117,15 +117,14 @@ def test_a_run_within_the_tail_of_another_pays_for_what_it_prolongs():
     assert radio_tails_s(tasks, 4.0) == pytest.approx([0.0, 4.5, 1.0, 0.0])
 
 
-def test_tasks_arrive_at_random_at_the_load_asked_for_and_not_before_the_lead():
-    local_s = np.full(20_000, 0.4)
-    due_s = arrival_times(np.random.default_rng(0), local_s, 0.5)
+def test_tasks_arrive_at_random_and_not_before_the_lead():
+    due_s = arrival_times(np.random.default_rng(0), 20_000, 0.8)
     assert due_s[0] == LEAD_S
     gaps_s = np.diff(due_s)
-    # Exponential of mean 0.4 / 0.5: the mean of 20,000 has a standard error of 0.7 %.
+    # The mean of 20,000 exponentials has a standard error of 0.7 %.
     assert gaps_s.mean() == pytest.approx(0.8, rel=0.03)
     assert gaps_s.std() == pytest.approx(0.8, rel=0.06)
-    again = arrival_times(np.random.default_rng(0), local_s, 0.5)
+    again = arrival_times(np.random.default_rng(0), 20_000, 0.8)
     assert (again == due_s).all()
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 
 import pytest
 
 import netem.baseline
 from evaluate import EvaluateOptions, main
-from evidence.driving import schedule
+from evidence.driving import command, schedule
 from evidence.driving.command import drive
 from evidence.driving.options import DriveOptions
 from netem.baseline import Bound
 from netem.link import choose_backend
 from offload.errors import BackendError, ConfigError
+from offload.tasks.profile_table import load_profile_table
 
 
 @pytest.fixture(autouse=True)
@@ -35,19 +37,27 @@ def test_two_policies_meet_the_same_tasks_at_the_same_moments(tmp_path, monkeypa
         choose_backend("auto", need_packets=True)
     except BackendError as error:
         pytest.skip(f"no link can be opened here: {error}")
-    monkeypatch.setattr(schedule, "LEAD_S", 4.0)
+    monkeypatch.setattr(schedule, "LEAD_S", 3.0)
+    # One kind alone, that is quick to warm up and has the time to be offloaded.
+    table = load_profile_table()
+    rows = tuple(row for row in table.rows if (row.kind, row.size) == ("ocr", "small"))
+    only = dataclasses.replace(table, rows=rows)
+    monkeypatch.setattr(command, "load_profile_table", lambda: only)
+    trace = tmp_path / "moving.csv"
+    seconds = "".join(f"{second},20,{8 + second % 3}\n" for second in range(4))
+    trace.write_text(f"t_s,down_mbps,up_mbps\n{seconds}")
     options = EvaluateOptions(
-        driving=DriveOptions(drive=True, stress="ramp"),
+        driving=DriveOptions(drive=True),
+        trace=trace,
         policies="always-local,always-edge",
-        tasks=6,
-        max_local=0.12,
+        tasks=4,
         runs=tmp_path / "none",
         out=tmp_path,
     )
     assert main(options) == 0
-    (folder,) = tmp_path.iterdir()
+    (folder,) = (path for path in tmp_path.iterdir() if path.name.endswith("-drive"))
     local, edge = rows_of(folder, "always-local"), rows_of(folder, "always-edge")
-    assert len(local) == len(edge) == 6
+    assert len(local) == len(edge) == 4
     same = ("task", "task_seed", "due_s", "predicted_local_s", "predicted_deadline_s")
     for ours, theirs in zip(local, edge, strict=True):
         assert [ours[name] for name in same] == [theirs[name] for name in same]
@@ -55,8 +65,8 @@ def test_two_policies_meet_the_same_tasks_at_the_same_moments(tmp_path, monkeypa
         assert float(ours["compute_s"]) > 0.0
         assert float(ours["upload_s"]) == 0.0
         assert ours["correct"] == theirs["correct"] == "1"
-        # 6 s after the replay's start a ramp is at 14 Mbit/s or so: the probes have seen a link.
-        assert 1e6 < float(theirs["link_uplink_bps"]) < 40e6
+        # The link is set to 8 to 10 Mbit/s; unshaped it would carry over a hundred.
+        assert 2e6 < float(theirs["link_uplink_bps"]) < 30e6
         assert float(ours["done_s"]) >= float(ours["called_s"]) >= float(ours["due_s"])
     done = [row for row in edge if row["outcome"] == "remote_ok"]
     assert done
@@ -67,7 +77,7 @@ def test_two_policies_meet_the_same_tasks_at_the_same_moments(tmp_path, monkeypa
     assert set(summary["policies"]) == {"always-local", "always-edge"}
     assert summary["policies"]["always-edge"]["offloaded"] == 1.0
     assert [each["void"] for each in summary["drives"]] == ["", ""]
-    assert summary["drives"][0]["replay"]["applied"] >= 5
+    assert summary["drives"][0]["replay"]["applied"] >= 3
     assert (folder / "figures" / "drive.svg").stat().st_size > 0
 
 
