@@ -20,6 +20,7 @@ from evidence.driving.run import Drives, DriveSettings, drive_all
 from evidence.driving.scores import score_drives
 from evidence.driving.stress import stress_trace
 from evidence.live_link import live_profile
+from evidence.report.page import write_report
 from netem.trace_rows import departures, first_profile
 from offload.energy_model import get_radio
 from offload.errors import ConfigError
@@ -83,6 +84,8 @@ def drive(asked: DriveOptions, options: RunOptions) -> int:
     for note in notes:
         print(f"note: {note}")
     print(f"results: {folder}")
+    if scores and options.report:
+        print(f"report: {write_report([folder], folder)}")
     return _VOID if void else 0
 
 

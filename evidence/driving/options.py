@@ -71,6 +71,10 @@ class RunOptions(Protocol):
         """Run folders of learned policies."""
 
     @property
+    def report(self) -> bool:
+        """Write a report of it."""
+
+    @property
     def runs(self) -> Path:
         """Where to look for the newest run."""
 

@@ -4,7 +4,7 @@ Whoever writes a run's folder may put there:
 
 - ``sentences.txt``: findings, a line each;
 - ``figures/NAME.svg`` (or ``.png``) with ``figures/NAME.txt``: a figure and its caption;
-- ``crossovers.csv``, ``kpis.csv``: tables that are shown as they are.
+- ``crossovers.csv``: a table that is shown as it is; ``kpis.csv``: one that is shown link by link.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import csv
 from dataclasses import dataclass
 from pathlib import Path
 
+from evidence.report.summaries import KPIS_NAME, kpis_table
 from evidence.report.table import Cell, Table
 from offload.errors import ConfigError
 
 SENTENCES_NAME = "sentences.txt"
 FIGURES_NAME = "figures"
-TABLES = {"crossovers.csv": "Crossovers", "kpis.csv": "Key figures"}
+CROSSOVERS_NAME = "crossovers.csv"
 _TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 MAX_IMAGE_BYTES = 1 << 20
 MAX_ROWS = 500
@@ -67,13 +68,16 @@ def read_images(folder: Path) -> list[Image]:
 
 
 def read_tables(folder: Path) -> list[Table]:
-    """The tables that are shown as they are.
+    """The tables that are there.
 
     Raises:
         ConfigError: one is no CSV of equal lines, or is too long.
     """
-    return [_table(folder / name, caption) for name, caption in TABLES.items()
-            if (folder / name).is_file()]  # fmt: skip
+    crossovers, kpis = folder / CROSSOVERS_NAME, folder / KPIS_NAME
+    return [
+        *([_table(crossovers, "Crossovers")] if crossovers.is_file() else []),
+        *([kpis_table(kpis)] if kpis.is_file() else []),
+    ]
 
 
 def _table(path: Path, caption: str) -> Table:

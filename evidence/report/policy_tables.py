@@ -1,13 +1,7 @@
-"""The tables of an evaluation: policies, links, predictions."""
+"""The tables of an evaluation: its policies, against hindsight, link by link."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-
-from evidence.report.prediction_data import Component
 from evidence.report.run_data import Result
 from evidence.report.table import Cell, Table, interval_columns, spread
 from evidence.report.wording import cheapest
@@ -126,41 +120,4 @@ def links_table(result: Result) -> Table:
         note="Cost: 1 is always-local. Brackets: 95 % bootstrap interval over the link's "
         "scenarios. report/tables/links.csv has the other policies too, and the "
         "accuracy and regret of each.",
-    )
-
-
-def predictions_table(components: Sequence[Component]) -> Table:
-    """Errors of the predictions: a row a component and link."""
-    rows = []
-    names = ("component", "link", "tasks", "median_error", "p90_error", "median_ratio")
-    data: dict[str, list[Any]] = {name: [] for name in names}
-    for each in components:
-        errors = each.errors
-        some = each.measured_s > 0.0
-        ratios = each.predicted_s[some] / each.measured_s[some]
-        known = len(errors) > 0
-        values = (
-            float(np.median(errors)) if known else None,
-            float(np.percentile(errors, 90)) if known else None,
-            float(np.median(ratios)) if known else None,
-        )
-        rows.append(
-            (
-                Cell(each.name),
-                Cell(each.link, words=True),
-                Cell(str(len(each.tasks))),
-                *(Cell("–" if v is None else f"{100 * v:.0f}") for v in values[:2]),
-                Cell("–" if values[2] is None else f"{values[2]:.2f}"),
-            )
-        )
-        for name, value in zip(data, (each.name, each.link, len(each.tasks), *values), strict=True):
-            data[name].append(value)
-    return Table(
-        name="predictions",
-        caption="Error of the predicted seconds",
-        headings=("component", "link", "tasks", "median %", "p90 %", "predicted / measured"),
-        rows=tuple(rows),
-        data=data,
-        note="|predicted - measured| / measured; the last column is the median of the ratio. Link: "
-        "predicted from what the device had measured of it, or from what it was set to.",
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.run_directory import read_json
-from evidence.report import attached, environment, policy_tables, wording
+from evidence.report import attached, environment, policy_tables, prediction_tables, wording
 from evidence.report.decisions import Rows, read_decisions
 from evidence.report.figures.bars import bars
 from evidence.report.figures.latency import latency
@@ -16,12 +16,20 @@ from evidence.report.figures.plate import Plate, drawing
 from evidence.report.figures.predictions import predictions
 from evidence.report.figures.timeline import timeline
 from evidence.report.map_data import MAPS_NAME, read_maps
-from evidence.report.prediction_data import AGREEMENT_NAME, predict_components, read_agreement
+from evidence.report.prediction_data import (
+    AGREEMENT_NAME,
+    Summary,
+    predict_components,
+    read_agreement,
+    read_summary,
+)
+from evidence.report.prediction_data import SUMMARY_NAME as AGREEMENT_SUMMARY_NAME
 from evidence.report.run_data import RESULT_NAME, VOID_NAME, Result, read_result
+from evidence.report.summaries import scores_table
 from evidence.report.table import Table
 from offload.errors import ConfigError
 
-SUMMARY_NAME = "summary.json"
+SUMMARY_NAMES = ("summary.json", "kpis.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,16 +152,21 @@ def _add_predictions(folder: Path, result: Result, shown: tuple[Rows, ...], part
     if not result.live:
         parts.missing.append("predicted against measured: nothing is measured in simulation")
         return
-    path = folder / AGREEMENT_NAME
+    path, summary = folder / AGREEMENT_NAME, folder / AGREEMENT_SUMMARY_NAME
     components = read_agreement(path) if path.is_file() else predict_components(shown[0], result)
+    said = read_summary(summary) if summary.is_file() else Summary()
     if not any(component.tasks for component in components):
         parts.missing.append("predicted against measured: no remote run came back")
         return
     parts.add(
         "predictions",
         "Predicted against measured",
+        sentences=tuple(f"beyond the goal: {line}" for line in said.missed),
         plates=(predictions(components),),
-        tables=(policy_tables.predictions_table(components),),
+        tables=(
+            prediction_tables.predictions_table(components),
+            *([prediction_tables.live_accuracy_table(said.accuracy)] if said.accuracy else []),
+        ),
     )
 
 
@@ -175,18 +188,26 @@ def _other(folder: Path) -> Section:
             f"{folder} holds nothing to report: neither {RESULT_NAME}, "
             f"{attached.SENTENCES_NAME}, {attached.FIGURES_NAME}/ nor a known table"
         )
-    path = folder / SUMMARY_NAME
-    summary = read_json(path) if path.is_file() else {}
+    paths = [path for name in SUMMARY_NAMES if (path := folder / name).is_file()]
+    summary = read_json(paths[0]) if paths else {}
     origin, settings, notes = (summary.get(name) for name in ("origin", "settings", "notes"))
-    if not path.is_file():
-        parts.missing.append(f"settings and environment: the folder has no {SUMMARY_NAME}")
+    if not isinstance(settings, dict):
+        settings = {k: v for k, v in summary.items() if not isinstance(v, dict | list)}
+    policies = summary.get("policies")
+    scores = scores_table(policies) if isinstance(policies, dict) else None
+    if scores is not None:
+        parts.found.insert(0, Part("result", "Result", tables=(scores,)))
+    if not paths:
+        parts.missing.append(
+            f"settings and environment: the folder has no {' or '.join(SUMMARY_NAMES)}"
+        )
     return Section(
         title=folder.resolve().name,
         subtitle="",
         said=tuple(said),
         notes=tuple(map(str, notes)) if isinstance(notes, list) else (),
         parts=tuple(parts.found),
-        settings=tuple(environment.detail_rows(settings if isinstance(settings, dict) else {})),
+        settings=tuple(environment.detail_rows(settings)),
         origin=tuple(environment.origin_rows(origin)) if isinstance(origin, dict) else (),
         limits=("Energy, where it is named, is modelled, never measured.",),
         missing=tuple(parts.missing),

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from agents.policies import PolicySet, collect, parse_names
 from agents.run_directory import held, make_folder, new_run_folder, origin, read_json, write_json
+from evidence.report.page import write_report
 from evidence.suite.cell import Conditions, measure_cell
 from evidence.suite.kpis import Kpi
 from evidence.suite.plan import QUICK, Amount, Cell, cells
@@ -178,4 +179,6 @@ def _report(
     took_s = sum(result["took_s"] for result in results)
     print(f"measured in {took_s / 60:.1f} min")
     print(f"results: {folder}")
+    if rows:
+        print(f"report: {write_report([folder], folder)}")
     return _VOID if void else 0

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from agents.run_directory import held, make_folder, new_run_folder, read_json, write_json
+from evidence.report.page import write_report
 from evidence.sweeps.folder import FIGURES, SETTINGS, notes_on, write_folder
 from evidence.sweeps.live import measure_sweep, rows_of
 from evidence.sweeps.model import expected_s
@@ -51,6 +52,8 @@ def sweep(options: SweepOptions, run: RunOptions) -> int:
     for note in notes:
         print(f"note: {note}")
     print(f"results: {folder} (figures in {folder / FIGURES})")
+    if run.report:
+        print(f"report: {write_report([folder], folder)}")
     return 0
 
 

@@ -73,6 +73,10 @@ class RunOptions(Protocol):
     def out(self) -> Path:
         """Where the folder goes."""
 
+    @property
+    def report(self) -> bool:
+        """Write a report of it."""
+
 
 DEFAULT_SIZES = {
     "chess": "large",

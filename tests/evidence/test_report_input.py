@@ -46,9 +46,9 @@ def nasty(tmp_path_factory):
     (folder / "figures" / "x.svg").write_text("<svg><script>alert(2)</script></svg>")
     (folder / "figures" / "x.txt").write_text('caption "<b>"')
     (folder / "agreement.csv").write_text(
-        "task,component,predicted_s,measured_s\n"
-        "<b>/small,../../upload,0.3,0.2\n<b>/small,../../upload,0.2,0.2\n"
-        "<b>/small,../../upload,0.1,0.2\n"
+        "task,component,link,hard,predicted_s,measured_s,given_up\n"
+        "<b>/small,../../upload,set,own,0.3,0.2,0\n<b>/small,../../upload,set,own,0.2,0.2,0\n"
+        "<b>/small,../../upload,set,own,0.1,0.2,0\n<b>/small,../../upload,set,own,9,0.2,1\n"
     )
     return read_section(folder)
 
@@ -90,7 +90,7 @@ def test_errors_of_predictions_are_worked_out_as_named(nasty):
     page = read_html(html([nasty], [""]))
     (row,) = table(page, "Error of the predicted seconds")[1:]
     # 50 %, 0 % and 50 % off: the middle one is 50, so are nine in ten; the middle ratio is 1.
-    assert row == ["../../upload", "measured", "3", "50", "50", "1.00"]
+    assert row == ["../../upload", "set/own", "3", "50", "50", "1.00"]
 
 
 @pytest.fixture
@@ -104,9 +104,9 @@ def test_without_a_table_of_pairs_the_components_come_from_the_decisions(live):
     rows = {row[0].text: [cell.text for cell in row[2:]] for row in found.rows}
     # 1,000 bytes go at once: 50 ms of way and 1 ms (or half) at 8 (16) Mbit/s, with 10 % overhead.
     assert rows["compute"] == ["5", "100", "100", "2.00"]
-    assert rows["local compute"] == ["6", "0", "22", "1.00"]
+    assert rows["local"] == ["6", "0", "22", "1.00"]
     assert rows["queue"] == ["5", "100", "100", "0.00"]
-    assert set(rows) == {"upload", "queue", "compute", "download", "local compute"}
+    assert set(rows) == {"upload", "queue", "compute", "download", "local"}
 
 
 def test_a_folder_without_maps_says_so_and_how_to_get_them(live):
@@ -143,7 +143,7 @@ def test_several_runs_make_one_page(live, sweep, tmp_path):
     assert [said(heading) for heading in page.iter("h2")] == ["lte", "lte", "sweep"]
     assert table(page, "Crossovers")[1:] == [["ocr", "above the range"], ["face", "0.5"]]
     assert "offload while it is fast" in said(page)
-    assert "settings and environment: the folder has no summary.json" in said(page)
+    assert "settings and environment: the folder has no summary.json or kpis.json" in said(page)
     write_report([sweep, sweep], tmp_path / "both")
     assert (tmp_path / "both/report/run2/tables/crossovers.tex").exists()
 
@@ -257,3 +257,28 @@ def test_the_command_refuses_what_is_no_run(tmp_path):
         read_section(tmp_path / "empty")
     with pytest.raises(ConfigError, match="is no folder"):
         read_section(tmp_path / "absent")
+
+
+def test_a_drive_and_a_suite_have_their_tables(tmp_path):
+    drive, suite = tmp_path / "drive", tmp_path / "suite"
+    drive.mkdir()
+    suite.mkdir()
+    scores = {"cost": [2.0596, 1.5508, 2.6244], "latency_p95_s": 2.6291, "energy_j": 12345.0}
+    summary = {"policies": {"ppo": scores}, "backend": "tun", "origin": {"command": "drive"}}
+    (drive / "summary.json").write_text(json.dumps(summary))
+    (suite / "kpis.csv").write_text(
+        "link,kpi,policy,value,low,high,n,unit,kind\n"
+        "5g,rtt_probed,,0.0158,0.015,0.0162,8,s,measured\n"
+        "5g,uplink_set,,2e+07,,,1,bit/s,set\n"
+        "lte,rtt_probed,,0.04,0.04,0.05,8,s,measured\n"
+    )
+    page = read_html(html([read_section(drive), read_section(suite)], ["run1-", "run2-"]))
+    assert table(page, "Scores") == [
+        ["policy", "cost", "latency p95 s", "energy J"],
+        ["ppo", "2.06 [1.55, 2.62]", "2.63", "12.3 k"],
+    ]
+    assert table(page, "Key figures") == [
+        ["figure", "policy", "unit", "", "5g", "lte"],
+        ["rtt probed", "", "s", "measured", "0.0158 [0.015, 0.0162]", "0.04 [0.04, 0.05]"],
+        ["uplink set", "", "bit/s", "set", "20 M", "–"],
+    ]

@@ -25,7 +25,7 @@ from evidence.report.palette import (
     SKY,
     VERMILLION,
 )
-from evidence.report.prediction_data import Component
+from evidence.report.prediction_data import Component, shown
 
 FLOOR_S = 1e-4
 """Shorter times are drawn here: on a logarithmic axis there is no zero."""
@@ -39,20 +39,18 @@ _MOST_POINTS = 400
 
 def predictions(components: Sequence[Component]) -> Plate:
     """A panel for each component, tasks of a kind by colour and marker."""
-    links = dict.fromkeys(component.link for component in components)
-    link = "measured" if "measured" in links else next(iter(links))
-    shown = [component for component in components if component.link == link]
-    kinds = tuple(sorted({task.partition("/")[0] for c in shown for task in c.tasks}))
+    drawn = shown(components)
+    kinds = tuple(sorted({task.partition("/")[0] for c in drawn for task in c.tasks}))
     panels = tuple(
         _panel(number, component, kinds)
-        for number, component in enumerate(shown, start=1)
+        for number, component in enumerate(drawn, start=1)
         if component.tasks
     )
-    what = "as the device had measured it" if link == "measured" else f"as {link}"
     return Plate(
         "predictions",
-        f"Seconds the model predicted from the link {what}, against seconds measured, a point a "
-        "task. On the line they agree; within the band they differ by a quarter at most. Times "
+        "Seconds the model predicted against seconds measured, a point a task; beside each name "
+        "what they were predicted from (see the table). On the line they agree; within the band "
+        "they differ by a quarter at most. Times "
         f"below {1e3 * FLOOR_S:g} ms are drawn at {1e3 * FLOOR_S:g} ms. Remote runs that were "
         "given up have no measured seconds and are left out.",
         (*panels, _key(kinds)),
@@ -85,6 +83,7 @@ def _panel(number: int, component: Component, kinds: Sequence[str]) -> Panel:
     axes.set_ylabel("predicted, s")
     axes.grid()
     title(axes, component.name)
+    axes.set_title(f"from {component.basis}", loc="right", fontsize=7)
     errors = component.errors
     said = (
         f"median error {np.median(errors):.0%}, nine in ten within {np.percentile(errors, 90):.0%}"
@@ -100,7 +99,7 @@ def _panel(number: int, component: Component, kinds: Sequence[str]) -> Panel:
 
 
 def _key(kinds: Sequence[str]) -> Panel:
-    figure, (axes,) = new_panel(0.24 * (len(kinds) + 1) // 2 + 0.5)
+    figure, (axes,) = new_panel(0.2 * -(-len(kinds) // 3) + 0.15)
     axes.axis("off")
     for kind, (colour, marker) in zip(
         kinds, _LOOKS * (len(kinds) // len(_LOOKS) + 1), strict=False
