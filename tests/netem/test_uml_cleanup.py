@@ -32,22 +32,25 @@ time.sleep(60)
 """
 
 
-def start_owner(before: str = "") -> tuple[subprocess.Popen[str], int, int]:
-    """A process that opened a link, the link's slot, and the pid of a program on its edge."""
-    need_uml()
-    process = subprocess.Popen(
+def start_owner(before: str = "") -> subprocess.Popen[str]:
+    """A process that opens a link."""
+    return subprocess.Popen(
         [sys.executable, "-c", OWNER.format(before=before)],
         cwd=REPOSITORY,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     )
+
+
+def opened_by(process: subprocess.Popen[str]) -> tuple[int, int]:
+    """Waits until it has; the link's slot, and the pid of a program on its edge."""
     assert process.stdout is not None
     slot, sleeper = map(int, process.stdout.readline().split())
     assert slot in slots_in_use()
     assert owner_of(slot) == process.pid
     assert router_of(slot) is not None
-    return process, slot, sleeper
+    return slot, sleeper
 
 
 def router_of(slot: int) -> int | None:
@@ -70,21 +73,30 @@ def end(process: subprocess.Popen[str], signal_number: int) -> int:
     return code
 
 
-@pytest.mark.parametrize(
-    ("signal_number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT)]
-)
-def test_terminated_owner_leaves_nothing(
-    leaves_nothing: set[int], signal_number: int, code: int
+def test_terminated_owner_leaves_nothing_and_its_own_handler_is_kept(
+    leaves_nothing: set[int],
 ) -> None:
-    process, _, sleeper = start_owner()
-    assert end(process, signal_number) == code
-    assert process_start(sleeper) is None
+    handles = "import signal; signal.signal(signal.SIGTERM, lambda *a: sys.exit(9))"
+    ends = [
+        ("", signal.SIGTERM, 143),
+        ("", signal.SIGINT, -signal.SIGINT),
+        (handles, signal.SIGTERM, 9),
+    ]
+    need_uml()
+    processes = [start_owner(before) for before, _, _ in ends]
+    for process, (_, signal_number, code) in zip(processes, ends, strict=True):
+        slot, sleeper = opened_by(process)
+        assert end(process, signal_number) == code
+        assert process_start(sleeper) is None
+        assert slot not in slots_in_use()
 
 
 def test_killed_owners_router_dies_and_the_next_link_clears_the_rest(
     leaves_nothing: set[int],
 ) -> None:
-    process, slot, sleeper = start_owner()
+    need_uml()
+    process = start_owner()
+    slot, sleeper = opened_by(process)
     end(process, signal.SIGKILL)
     deadline = time.monotonic() + 5
     while router_of(slot) is not None and owner_of(slot) is None:
@@ -92,13 +104,6 @@ def test_killed_owners_router_dies_and_the_next_link_clears_the_rest(
         time.sleep(0.02)
     with open_link(get_profile("wifi"), "uml"):
         assert process_start(sleeper) is None
-
-
-def test_owners_own_handler_is_kept(leaves_nothing: set[int]) -> None:
-    process, _, _ = start_owner(
-        "import signal; signal.signal(signal.SIGTERM, lambda *a: sys.exit(9))"
-    )
-    assert end(process, signal.SIGTERM) == 9
 
 
 def test_exception_closes_and_a_forked_child_does_not(leaves_nothing: set[int]) -> None:

@@ -21,8 +21,8 @@ from netem.unprivileged import namespaces_refused
 TC_SCRIPT = str(REPOSITORY / "tests" / "netem" / "tc_without_netem.py")
 SURVIVES_CTRL_C = """
 import sys, time
-print("ready", flush=True)
 try:
+    print("ready", flush=True)
     time.sleep(30)
 except KeyboardInterrupt:
     print("caught", flush=True)
@@ -124,22 +124,22 @@ def test_two_links_of_two_runs_side_by_side() -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.parametrize(
-    ("ending", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)]
-)
-def test_nothing_outlives_the_owner(ending: signal.Signals, code: int) -> None:
+def test_nothing_outlives_the_owner() -> None:
     script = "readlink /proc/self/ns/pid; exec sleep 300"
-    process = user.start(*up("wifi", "--edge-command", "sleep 300", "--", "sh", "-c", script))
-    assert process.stdout is not None
-    namespace = process.stdout.readline().strip()
-    assert running_in(namespace) > 3  # process 1, netem, its router, both programs
-    process.send_signal(ending)
-    assert process.wait(timeout=10) == code
-    process.stdout.close()
-    deadline = time.monotonic() + 5
-    while running_in(namespace):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    endings = {signal.SIGKILL: -9, signal.SIGTERM: 143, signal.SIGINT: 130}
+    words = up("wifi", "--edge-command", "sleep 300", "--", "sh", "-c", script)
+    owners = {ending: user.start(*words) for ending in endings}
+    for ending, process in owners.items():
+        assert process.stdout is not None
+        namespace = process.stdout.readline().strip()
+        assert running_in(namespace) > 3  # process 1, netem, its router, both programs
+        process.send_signal(ending)
+        assert process.wait(timeout=10) == endings[ending]
+        process.stdout.close()
+        deadline = time.monotonic() + 5
+        while running_in(namespace):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
 
 
 def running_in(namespace: str) -> int:
