@@ -183,11 +183,6 @@ def _other(folder: Path) -> Section:
     parts = _Parts()
     said = attached.read_sentences(folder)
     _add_attached(folder, parts)
-    if not (said or parts.found):
-        raise ConfigError(
-            f"{folder} holds nothing to report: neither {RESULT_NAME}, "
-            f"{attached.SENTENCES_NAME}, {attached.FIGURES_NAME}/ nor a known table"
-        )
     paths = [path for name in SUMMARY_NAMES if (path := folder / name).is_file()]
     summary = read_json(paths[0]) if paths else {}
     origin, settings, notes = (summary.get(name) for name in ("origin", "settings", "notes"))
@@ -197,6 +192,11 @@ def _other(folder: Path) -> Section:
     scores = scores_table(policies) if isinstance(policies, dict) else None
     if scores is not None:
         parts.found.insert(0, Part("result", "Result", tables=(scores,)))
+    if not (said or parts.found):
+        raise ConfigError(
+            f"{folder} holds nothing to report: neither {RESULT_NAME}, "
+            f"{attached.SENTENCES_NAME}, {attached.FIGURES_NAME}/ nor a known table"
+        )
     if not paths:
         parts.missing.append(
             f"settings and environment: the folder has no {' or '.join(SUMMARY_NAMES)}"
@@ -209,6 +209,9 @@ def _other(folder: Path) -> Section:
         parts=tuple(parts.found),
         settings=tuple(environment.detail_rows(settings)),
         origin=tuple(environment.origin_rows(origin)) if isinstance(origin, dict) else (),
-        limits=("Energy, where it is named, is modelled, never measured.",),
+        limits=(
+            "Energy, where it is named, is modelled, never measured.",
+            "Device and link are emulated on one machine; what the link carries is real.",
+        ),
         missing=tuple(parts.missing),
     )
