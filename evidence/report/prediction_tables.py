@@ -48,11 +48,11 @@ def predictions_table(components: Sequence[Component]) -> Table:
             "tasks",
             "median %",
             "p90 %",
-            "predicted / measured",
+            "ratio",
         ),
         rows=tuple(rows),
         data=data,
-        note="|predicted - measured| / measured; the last column is the median of the ratio. "
+        note="|predicted - measured| / measured; ratio: predicted over measured, its median. "
         "Predicted from: first the link, as set or as the device had measured it; then how hard "
         "the task is, as the table says of its kind and size or as this very one proved on the "
         "device (own). Remote runs that were given up are left out.",

@@ -93,10 +93,10 @@ def sentences(result: Result) -> list[str]:
         said.append(f"Its interval overlaps with those of {', '.join(near)}.")
     optimum = result.policies.get("maui-true")
     if optimum is not None:
+        above, low, high = best.regret_maui_true
         said.append(
-            f"maui-true, which sees the true state, costs {optimum.cost[0]:.3f}: {name} pays "
-            f"{best.regret_maui_true[0]:.3f} more a task "
-            f"[{best.regret_maui_true[1]:.3f}, {best.regret_maui_true[2]:.3f}]."
+            f"maui-true, which sees the true state, costs {optimum.cost[0]:.3f}; the difference of "
+            f"{name} to it is {above:+.3f} a task [{low:+.3f}, {high:+.3f}]."
         )
     return said
 
