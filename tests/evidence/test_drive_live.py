@@ -40,7 +40,7 @@ def test_two_policies_meet_the_same_tasks_at_the_same_moments(tmp_path, monkeypa
     monkeypatch.setattr(schedule, "LEAD_S", 2.5)
     # One kind alone, that is quick to warm up and has the time to be offloaded.
     table = load_profile_table()
-    rows = tuple(row for row in table.rows if (row.kind, row.size) == ("ocr", "small"))
+    rows = tuple(row for row in table.rows if row.kind == "face")
     only = dataclasses.replace(table, rows=rows)
     monkeypatch.setattr(command, "load_profile_table", lambda: only)
     trace = tmp_path / "moving.csv"
@@ -51,6 +51,7 @@ def test_two_policies_meet_the_same_tasks_at_the_same_moments(tmp_path, monkeypa
         trace=trace,
         policies="always-local,always-edge",
         tasks=3,
+        max_local=1.0,
         backend="tun",
         runs=tmp_path / "none",
         out=tmp_path,
