@@ -97,6 +97,7 @@ def test_the_folder_holds_what_is_documented(results):
         "decisions.csv",
         "policies.png",
         "latency.png",
+        "decision-maps.json",
     }
     lines = (folder / "decisions.csv").read_text().splitlines()
     assert len(lines) == 1 + 6400
