@@ -130,7 +130,10 @@ def test_a_busy_machine_is_void(uml_link: Link) -> None:
         found = measure_baseline(uml_link)
         least_busy = share()
     assert 0.0 < 0.5 * least_busy < found.busy
-    assert found.faults
+    # Work of lower priority beside the loops may leave them less than the bound of 90 %.
+    bound = dataclasses.replace(found.bound, busy=0.5 * least_busy)
+    faults = dataclasses.replace(found, bound=bound).faults
+    assert any(fault.startswith("CPUs busy") for fault in faults)
 
 
 @pytest.mark.chaos
@@ -147,6 +150,9 @@ def test_measure_of_a_busy_machine_prints_no_table(
             return fit_baseline(link, report, pause_s=0.1)
 
     monkeypatch.setattr(netem.baseline, "fit_baseline", fit_when_busy)
+    # Less than the loops get, whatever else keeps the CPUs busy at a lower priority.
+    low = dataclasses.replace(BOUNDS["tun"], busy=0.05)
+    monkeypatch.setitem(netem.baseline.BOUNDS, "tun", low)
     monkeypatch.setattr(netem.__main__, "unwind_on_signals", lambda: None)
     file = tmp_path / "void.json"
     code = netem.__main__.main(["measure", "wifi", "--backend=tun", f"--json={file}"])
