@@ -9,12 +9,15 @@ import pytest
 from PIL import Image
 
 from agents.decision_map import MapGrid, make_grid
+from agents.decision_map_command import MapOptions, main
 from agents.decision_map_plot import DecisionMapFigure, save_picture
 from agents.fixed import FixedPolicy
 from agents.maui_policy import MauiPolicy
+from agents.policies import PRETRAINED
 from agents.thresholds import ThresholdPolicy
 from envs.config import EnvConfig, WorkloadConfig
 from envs.workload import WorkloadTable
+from offload.errors import BundleError
 from offload.tasks.profile_table import load_profile_table
 from offload.types import Objective, Placement
 
@@ -73,3 +76,16 @@ def test_the_picture_shows_what_differs(grid: MapGrid, tmp_path: Path) -> None:
     assert _colours(again) == same, "nothing of the map before is left"
     save_picture(again, tmp_path / "map.png")
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "map.png")), again)
+
+
+def test_the_command_draws_a_bundle_and_names_what_is_missing(tmp_path: Path) -> None:
+    picture = tmp_path / "map.png"
+    main(MapOptions(PRETRAINED / "ppo-mixed", picture))
+    with Image.open(picture) as drawn:
+        assert drawn.size[0] > drawn.size[1] > 300
+        # The edge's blue covers a share of the map, not none and not all.
+        pixels = np.asarray(drawn.convert("RGB")).reshape(-1, 3)
+    blue = (pixels == (0x21, 0x66, 0xAC)).all(axis=1).mean()
+    assert 0.05 < blue < 0.6
+    with pytest.raises(BundleError, match="nowhere"):
+        main(MapOptions(tmp_path / "nowhere", picture))
