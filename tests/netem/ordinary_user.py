@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import REPOSITORY
+from machine import REPOSITORY
 
 UID = 65534 if os.geteuid() == 0 else os.geteuid()
 """Who the programs run as: nobody, where the tests run as root."""

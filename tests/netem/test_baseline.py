@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import busy_loops, need_tun, need_uml
+from machine import busy_loops, need_tun, need_uml
 
 import netem.__main__
 import netem.baseline

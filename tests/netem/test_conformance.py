@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from conftest import left_behind, run_cli, slots_in_use
+from machine import left_behind, run_cli, slots_in_use
 
 from netem import Link, open_link
 from netem.backends import BACKENDS, Backend

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, need_tun, run_cli
+from machine import REPOSITORY, need_tun, run_cli
 
 from netem.backends import BACKENDS
 from netem.commands.ending import quiet_when_nobody_reads

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import ordinary_user
 import pytest
-from conftest import REPOSITORY
+from machine import REPOSITORY
 from made_links import one, profile
 from proxied import LAN
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from conftest import need_uml, run_cli
+from machine import need_uml, run_cli
 
 from netem.backends import ProxyBackend
 from netem.conformance.cycles import run_cycles

@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import REPOSITORY
+from machine import REPOSITORY
 from made_links import one, profile
 
 from netem import Link

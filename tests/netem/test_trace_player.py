@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import need_tun, need_uml, run_cli
+from machine import need_tun, need_uml, run_cli
 
 from netem import Link, open_link
 from netem.fidelity import Compared, agreement, means, replay, summary

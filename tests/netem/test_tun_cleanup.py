@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import REPOSITORY, left_behind, need_tun, owner_of, slots_in_use
+from machine import REPOSITORY, left_behind, need_tun, owner_of, slots_in_use
 
 from netem import open_link
 from netem.namespaces import process_start

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from conftest import left_behind, need_tun, slots_in_use
+from machine import left_behind, need_tun, slots_in_use
 from made_links import one, profile
 
 from netem import Endpoint, Link, open_link

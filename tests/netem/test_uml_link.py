@@ -11,10 +11,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from conftest import need_uml
+from entering import enter_and_connect
+from machine import need_uml
 from made_links import one, profile
 
-from netem import Endpoint, Link, open_link
+from netem import Link, open_link
 from netem.conformance.timing import deviation_s
 from netem.goodput import available_congestion_control, tcp_goodput
 from netem.measurement import loss_error
@@ -201,19 +202,13 @@ def _name_of(pid: int) -> str:
         return file.read().strip()
 
 
-def _enter_and_connect(endpoint: Endpoint, address: tuple[str, int], answers: object) -> None:
-    endpoint.enter()
-    with socket.create_connection(address, timeout=5) as connection:
-        answers.put(connection.getsockname()[0])  # type: ignore[attr-defined]
-
-
 def test_enter_moves_a_child_process(uml_link: Link) -> None:
     uml_link.apply(get_profile("lan"))
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     with uml_link.edge.call(socket.create_server, (uml_link.edge.address, 0)) as server:
         child = context.Process(
-            target=_enter_and_connect, args=(uml_link.device, server.getsockname(), answers)
+            target=enter_and_connect, args=(uml_link.device, server.getsockname(), answers)
         )
         child.start()
         assert answers.get(timeout=30) == uml_link.device.address

@@ -14,7 +14,7 @@ from typing import Any
 
 import ordinary_user as user
 import pytest
-from conftest import REPOSITORY, need_uml
+from machine import REPOSITORY, need_uml
 
 from netem.unprivileged import namespaces_refused
 
