@@ -24,6 +24,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 _CGROUPS = Path("/sys/fs/cgroup")
 _PATIENCE_S = 5.0
 _START_S = 40.0
+_LINK_NUMBER = re.compile(r"(?:link-|offload)(\d+)")
 ENDINGS = ("close", "exception", "SIGKILL")
 
 
@@ -32,23 +33,43 @@ class Traces:
     """What is there because of one process.
 
     Attributes:
+        owner: its pid.
         processes: pid and start time of what descends from it or runs in its namespaces.
         files: its state directories and namespace files.
         names: the names of its namespaces, as they stand in mounts; its cgroups' paths.
     """
 
+    owner: int
     processes: frozenset[tuple[int, int]]
     files: frozenset[Path]
     names: frozenset[str]
 
     def left(self) -> list[str]:
-        """What of it is still there, each in a few words."""
+        """What of it is still there, each in a few words.
+
+        A link's number is free once it is closed: what another owner has under it is none of this.
+        """
+        others = {
+            path.name.removeprefix("link-")
+            for path in STATE_DIRECTORY.glob("link-*")
+            if living_owner(path) not in {None, self.owner}
+        }
+
+        def is_own(name: str) -> bool:
+            found = _LINK_NUMBER.match(name)
+            return found is None or found[1] not in others
+
         mounts = Path("/proc/self/mountinfo").read_text()
+        mounted = [name for name in self.names if f"/{name} " in mounts]
         interfaces = {path.name for path in Path("/sys/class/net").iterdir()}
         return [
             *(f"process {pid}" for pid, start in self.processes if _runs_since(pid) == start),
-            *(str(path) for path in self.files if path.exists()),
-            *(f"a mount of {name}" for name in self.names if f"/{name} " in mounts),
+            *(str(path) for path in self.files if path.exists() and is_own(path.name)),
+            *(
+                f"a mount of {name}"
+                for name in self.names
+                if f"/{name} " in mounts and is_own(name)
+            ),
             *(f"device {name}" for name in interfaces if re.fullmatch(r"(device|edge)\d", name)),
         ]
 
@@ -66,6 +87,7 @@ def traces_of(owner: int) -> Traces:
         if pids & {int(number) for number in re.findall(r"\d+", path.name)}
     }
     return Traces(
+        owner,
         frozenset(starts),
         frozenset(states | namespaces | cgroups),
         frozenset(path.name for path in namespaces),
@@ -82,6 +104,9 @@ def check_endings(backend: str) -> list[Check]:
     """
     with contextlib.ExitStack() as stack:
         owners = {ending: stack.enter_context(_owner(backend, ending)) for ending in ENDINGS}
+        for owner in owners.values():
+            if owner.stdout is None or owner.stdout.readline() != "open\n":
+                raise BackendError(f"no link over {backend} opened in a process of its own")
         return [_check_ending(backend, ending, owner) for ending, owner in owners.items()]
 
 
@@ -103,12 +128,11 @@ def _owner(backend: str, ending: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def _check_ending(backend: str, ending: str, owner: subprocess.Popen[str]) -> Check:
-    if owner.stdout is None or owner.stdin is None or owner.stdout.readline() != "open\n":
-        raise BackendError(f"no link over {backend} could be opened in a process of its own")
+    """End an owner whose link is open; what it had must go."""
     traces = traces_of(owner.pid)
     if ending == "SIGKILL":
         owner.send_signal(signal.SIGKILL)
-    else:
+    elif owner.stdin is not None:
         owner.stdin.write("end\n")
         owner.stdin.flush()
     owner.wait(_START_S)
