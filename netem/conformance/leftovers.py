@@ -65,11 +65,7 @@ class Traces:
         return [
             *(f"process {pid}" for pid, start in self.processes if _runs_since(pid) == start),
             *(str(path) for path in self.files if path.exists() and is_own(path.name)),
-            *(
-                f"a mount of {name}"
-                for name in self.names
-                if f"/{name} " in mounts and is_own(name)
-            ),
+            *(f"a mount of {name}" for name in mounted if is_own(name)),
             *(f"device {name}" for name in interfaces if re.fullmatch(r"(device|edge)\d", name)),
         ]
 
