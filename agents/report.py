@@ -9,11 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from agents.comparison import MEASURED, Optimum
+from agents.plain_table import plain_table
 from agents.scores import Interval
 from agents.simulation import Evaluation
 from offload.types import FloatArray
@@ -89,12 +88,13 @@ def print_table(evaluation: Evaluation, setting: Setting, console: Console) -> N
     """Print the policies' table with what one must know to read it."""
     measured = "measured" if setting.mode == "live" else "simulated"
     how = f"live over {setting.backend}" if setting.mode == "live" else "simulation"
-    table = _policy_table(
+    table = plain_table(
         f"{setting.profile}: {evaluation.decisions:,} decisions, {how}, "
         f"objective {setting.objective}, seed {setting.seed}",
         "Accuracy: agreement with the MAUI optimum on the true state (ties: costs within 2 % "
         "count as right). Cost: 1 is all-local. Brackets: 95 % bootstrap interval. "
         f"Latency {measured}, energy modelled. * one answer for everything.",
+        "policy",
         "accuracy %", "ties %", "cost", "regret", "p50 s", "p95 s", "energy J", "edge %", "late %",
     )  # fmt: skip
     for name, score in evaluation.scores.items():
@@ -131,13 +131,13 @@ def print_table(evaluation: Evaluation, setting: Setting, console: Console) -> N
 
 def _print_comparison(evaluation: Evaluation, optimum: Optimum, console: Console) -> None:
     """Print the second table: against the optimum in hindsight, and against maui-measured."""
-    table = _policy_table(
+    table = plain_table(
         str(optimum),
         "IQM: interquartile mean over scenarios. Regret: mean cost above maui-true's and above "
         "a bound that no plan can beat. Gap closed: of the way from the cheapest static rule "
         "(always-*, thresholds on the link) to that bound. Better: chance to cost less than "
         f"{MEASURED} on a scenario. ±: half the 95 % bootstrap interval.",
-        "cost, IQM", "regret maui-true", "regret hindsight", "gap closed %", "better %",
+        "policy", "cost, IQM", "regret maui-true", "regret hindsight", "gap closed %", "better %",
     )  # fmt: skip
     for name, score in evaluation.scores.items():
         against = evaluation.comparisons[name]
@@ -150,22 +150,6 @@ def _print_comparison(evaluation: Evaluation, optimum: Optimum, console: Console
             _spread(against.improvement, 100.0, 1),
         )
     console.print(table)
-
-
-def _policy_table(title: str, caption: str, *headings: str) -> Table:
-    """An empty table of a row a policy, with these columns beside its name."""
-    table = Table(
-        title=title,
-        caption=caption,
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
-    table.add_column("policy", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
 
 
 def _spread(interval: Interval | None, scale: float = 1.0, digits: int = 3) -> str:

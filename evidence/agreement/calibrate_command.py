@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rich.console import Console
 
+from agents.plain_table import plain_table
 from agents.run_directory import new_run_folder
 from envs.calibration import Calibration, save_calibration
 from evidence.agreement.errors import Errors
-from evidence.agreement.outcome import plain_table
 from evidence.agreement.predictions import Component
 from evidence.agreement.refit import refit, told_by
 from evidence.agreement.stored import StoredRun, load_run

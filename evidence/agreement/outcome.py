@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from agents.plain_table import plain_table
 from agents.report import write_columns
 from agents.run_directory import write_json
 from evidence.agreement.compare import Agreement
@@ -54,22 +54,6 @@ def print_agreement(agreement: Agreement, console: Console) -> None:
     console.print(f"{goal}: {'missed' if agreement.missed else 'kept'}", highlight=False)
     for line in agreement.missed:
         console.print(f"  {line}", highlight=False)
-
-
-def plain_table(title: str, caption: str, first: str, *headings: str) -> Table:
-    """An empty table; its first column is to the left, the others to the right."""
-    table = Table(
-        title=title,
-        caption=caption,
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
-    table.add_column(first, no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
 
 
 def _errors_table(agreement: Agreement) -> Table:

@@ -7,10 +7,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from agents.plain_table import plain_table
 from agents.report import write_columns
 from agents.scores import Interval
 from evidence.driving.accounts import Account
@@ -29,20 +28,14 @@ def print_table(
     scores: Mapping[str, DriveScore], drives: Drives, title: str, console: Console
 ) -> None:
     """Print a row a policy, in the order it was asked for."""
-    table = Table(
-        title=title,
-        caption="Cost: about 1 is a device that runs everything itself. Above: mean cost above "
+    table = plain_table(
+        title,
+        "Cost: about 1 is a device that runs everything itself. Above: mean cost above "
         f"{REFERENCE}'s of the same tasks. Brackets: 95 % bootstrap interval over blocks of "
         f"{block_length(len(drives.arrivals))} tasks of this one run. Seconds measured from a "
         "task's arrival, energy modelled. Back: sent to the edge, run on the device after all.",
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
-    table.add_column("policy", no_wrap=True)
-    for heading in ("cost", "above", "late %", "p50 s", "p95 s", "energy J", "edge %", "back %"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        "policy", "cost", "above", "late %", "p50 s", "p95 s", "energy J", "edge %", "back %",
+    )  # fmt: skip
     void = {drive.policy for drive in drives.drives if drive.over is None}
     for name, score in scores.items():
         table.add_row(

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from agents.plain_table import plain_table
 from agents.report import write_columns
 from evidence.suite.kpis import Kpi
 
@@ -52,7 +51,7 @@ def print_tables(
     figures: KeyFigures, void: Mapping[str, str], title: str, console: Console
 ) -> None:
     """Print the key figures of every link, and every policy's accuracy on it."""
-    table = _table(
+    table = plain_table(
         title,
         "RTT, up: set / probed, median. Task: on the device / offloaded, median over the same "
         "tasks (given up: its budget and a local run). Energy: on the device / offloaded, mean a "
@@ -75,7 +74,7 @@ def print_tables(
         )
     console.print(table)
     counted = [link for link in figures.links if link not in void]
-    accuracy = _table(
+    accuracy = plain_table(
         "decision accuracy, %",
         "Agreement with the MAUI optimum on the true state, on the tasks of each link.",
         "policy",
@@ -86,19 +85,6 @@ def print_tables(
         cells = [figures.get(link, "accuracy", policy) for link in counted]
         accuracy.add_row(policy, *("-" if c is None else f"{100 * c.value:.0f}" for c in cells))
     console.print(accuracy)
-
-
-def _table(title: str, caption: str, first: str) -> Table:
-    table = Table(
-        title=title,
-        caption=caption,
-        caption_justify="left",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1),
-    )
-    table.add_column(first, no_wrap=True)
-    return table
 
 
 def write_kpis(folder: Path, rows: Sequence[Kpi]) -> None:

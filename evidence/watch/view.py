@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
+from agents.plain_table import plain_table
 from evidence.watch.standing import ROLLING, Standing
 from offload.types import LinkState, PairedRun, Placement
 
@@ -46,16 +46,8 @@ def view(
     )
 
 
-def _table(title: str, first: str, *headings: str) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1))
-    table.add_column(first, no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
-    return table
-
-
 def _tasks(pairs: Sequence[PairedRun]) -> Table:
-    table = _table("the last tasks", "task", "device s", "edge s", "budget s", "quicker")
+    table = plain_table("the last tasks", None, "task", "device s", "edge s", "budget s", "quicker")
     for pair in reversed(pairs[-SHOWN_TASKS:]):
         edge_s = None if pair.edge is None else float(pair.edge.seconds)
         quicker = edge_s is not None and edge_s < float(pair.local.seconds)
@@ -70,8 +62,9 @@ def _tasks(pairs: Sequence[PairedRun]) -> Table:
 
 
 def _policies(standing: Sequence[Standing], tasks: int) -> Table:
-    table = _table(
+    table = plain_table(
         f"the policies on the last {min(tasks, ROLLING)} tasks",
+        None,
         "policy",
         *("this task", "right %", "late %", "edge %", "cost"),
     )
