@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "envs": {"offload"},
     "agents": {"offload", "envs"},
     "testbed": {"offload", "netem", "edge_server"},
-    "evidence": {"offload", "netem", "envs", "agents", "testbed"},
+    "evidence": {"offload", "netem", "envs", "agents", "testbed", "edge_server"},
 }
 """Each package, and the packages of ours it may know. Scripts and benchmarks join them all."""
 
