@@ -29,6 +29,7 @@ from edge_server.protocol import (
     decode_reply,
     encode,
 )
+from edge_server.security.keys import ClientKeys
 from edge_server.sockets import ZERO_COPY_BYTES, set_congestion_control
 from offload.errors import ConfigError, RemoteBusy, RemoteError, RemoteFailure, RemoteTimeout
 from offload.types import EdgeState, ExecutionResult, Outcome, PlacementCost, TaskInstance
@@ -71,6 +72,7 @@ class EdgeClient:
             system's. The server's answers use the server's own.
         max_reply_bytes: largest answer taken.
         observer: told of each ping and each transfer of a finished run.
+        keys: for a server that checks them; None: nothing is encrypted, nobody proves who he is.
 
     Attributes:
         late_replies: answers that came after their request was given up, and were dropped.
@@ -88,6 +90,7 @@ class EdgeClient:
         congestion_control: str | None = None,
         max_reply_bytes: int = 64 * 2**20,
         observer: LinkObserver | None = None,
+        keys: ClientKeys | None = None,
     ) -> None:
         if not 1 <= port <= 65535:
             raise ConfigError(f"port is {port}; it must lie from 1 to 65535")
@@ -98,6 +101,7 @@ class EdgeClient:
         self._congestion_control = congestion_control
         self._max_reply_bytes = max_reply_bytes
         self._observer = observer
+        self._keys = keys
         self._clock_name = clock_name()
         self._samples: deque[_Sample] = deque(maxlen=8)
         self._sampled_s = -math.inf
@@ -144,7 +148,8 @@ class EdgeClient:
             RemoteTimeout: no answer within the budget (said by the clock here, or by the server:
                 ``expired``, ``overrun``), or the server cannot be reached.
             RemoteBusy: the server's queue is full.
-            RemoteFailure: the server answered with any other error code.
+            RemoteFailure: the server answered with any other error code; ``unauthorised``, it did
+                not let this client in.
             ConfigError: ``budget_s`` is not a number.
         """
         start_s = time.monotonic()
@@ -207,7 +212,11 @@ class EdgeClient:
 
     def _connect(self) -> Connection:
         return Connection(
-            self._context, self._endpoint, self._congestion_control, self._max_reply_bytes
+            self._context,
+            self._endpoint,
+            self._congestion_control,
+            self._max_reply_bytes,
+            self._keys,
         )
 
     def _reset(self) -> None:
@@ -224,11 +233,23 @@ class EdgeClient:
         while self._connection.state is not LinkUp.READY:
             left_s = deadline_s - time.monotonic()
             if self._connection.state is LinkUp.REFUSED:
-                raise RemoteTimeout(f"no edge server answers at {self._endpoint}")
+                raise RemoteTimeout(self._no_answer())
+            if self._connection.state is LinkUp.NOT_LET_IN:
+                raise RemoteFailure(ErrorCode.UNAUTHORISED, self._not_let_in())
             if left_s <= 0:
                 raise RemoteTimeout(f"no connection to {self._endpoint} within the budget")
             self._connection.poll(left_s)
         self._losses = self._connection.losses
+
+    def _no_answer(self) -> str:
+        # A server that cannot read the handshake says nothing, it closes the connection.
+        lacks = "it wants keys" if self._keys is None else "it has another key than the given"
+        return f"no edge server answers at {self._endpoint}, or {lacks}"
+
+    def _not_let_in(self) -> str:
+        if self._keys is None:
+            return f"{self._endpoint} wants a client with keys"
+        return f"{self._endpoint} checks no keys, or has not authorised this client's"
 
     def _send_ping(self) -> int:
         request_id = self._next_id()

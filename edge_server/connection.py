@@ -17,6 +17,7 @@ from enum import Enum
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
+from edge_server.security.keys import ClientKeys
 from edge_server.sockets import bounded_socket, set_congestion_control
 
 _FAILED_HANDSHAKES = (
@@ -24,6 +25,7 @@ _FAILED_HANDSHAKES = (
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 )
+_SAYS_NO = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 _EVENTS = (
     zmq.EVENT_CONNECTED
     | zmq.EVENT_CLOSED
@@ -43,6 +45,8 @@ class LinkUp(Enum):
     READY = "ready"
     REFUSED = "refused"
     """The last attempt failed, or the connection broke; ZeroMQ goes on trying."""
+    NOT_LET_IN = "not let in"
+    """The server said no to this client's key, or speaks without keys; ZeroMQ goes on trying."""
 
 
 class Connection:
@@ -53,6 +57,7 @@ class Connection:
         endpoint: ``tcp://host:port``.
         congestion_control: TCP congestion control of the upload; None: the system's default.
         max_frame_bytes: largest frame taken from the server.
+        keys: for a server that checks them; None: nothing is encrypted.
 
     Attributes:
         state: what the last :meth:`update` knew.
@@ -65,6 +70,7 @@ class Connection:
         endpoint: str,
         congestion_control: str | None,
         max_frame_bytes: int,
+        keys: ClientKeys | None = None,
     ) -> None:
         self._congestion_control = congestion_control
         self._port = int(endpoint.rpartition(":")[2])
@@ -76,6 +82,8 @@ class Connection:
         self.socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
         self.socket.setsockopt(zmq.RECONNECT_IVL_MAX, _RECONNECT_MAX_MS)
         self.socket.setsockopt(zmq.IPV6, int("[" in endpoint))
+        if keys is not None:
+            keys.apply(self.socket)
         name = f"inproc://monitor-{id(self)}-{os.urandom(4).hex()}"
         self.socket.monitor(name, _EVENTS)
         self._monitor = context.socket(zmq.PAIR)
@@ -107,11 +115,12 @@ class Connection:
             elif kind == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self.state = LinkUp.READY
             elif kind == zmq.EVENT_DISCONNECTED:
-                self.state = LinkUp.REFUSED
+                if self.state is not LinkUp.NOT_LET_IN:
+                    self.state = LinkUp.REFUSED
                 self.losses += 1
                 self._forget()
             else:  # closed before it was connected, or a failed handshake
-                self.state = LinkUp.REFUSED
+                self.state = LinkUp.NOT_LET_IN if kind & _SAYS_NO else LinkUp.REFUSED
                 self._forget()
 
     def unsent_bytes(self) -> int | None:
