@@ -16,6 +16,8 @@ import zmq
 from zmq.utils.monitor import parse_monitor_message
 
 from edge_server import task_registry
+from edge_server.compression import AVAILABLE as ZSTD_AVAILABLE
+from edge_server.compression import decompress
 from edge_server.config import ServerConfig
 from edge_server.dispatcher import Answer, Buffer, Dispatcher, Instruction, Job, Start, TaskResult
 from edge_server.protocol import (
@@ -291,9 +293,12 @@ class EdgeServer:
         if not frames:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "a message without a header frame")
         request = decode_request(frames[0].bytes)
-        check_frames(sizes, self._config.max_message_bytes, request.id)
+        zstd_bytes = request.zstd_bytes if isinstance(request, Run) else 0
+        check_frames(sizes, self._config.max_message_bytes, request.id, zstd_bytes)
         if isinstance(request, Run):
-            payload = frames[1].buffer if sizes[1] >= ZERO_COPY_BYTES else frames[1].bytes
+            payload: Buffer = frames[1].buffer if sizes[1] >= ZERO_COPY_BYTES else frames[1].bytes
+            if zstd_bytes:
+                payload = decompress(payload, zstd_bytes, request_id=request.id)
             deadline_s = received_s + request.budget_ms / 1e3
             job = Job(peer, request.id, request.kind, payload, received_s, deadline_s)
             self._act(self._dispatcher.admit(job, received_s))
@@ -301,7 +306,7 @@ class EdgeServer:
             times = self._times(received_s)
             queue_s = self._dispatcher.expected_queue_s()
             limit = self._config.max_message_bytes
-            self._send(peer, Pong(request.id, times, limit, queue_s))
+            self._send(peer, Pong(request.id, times, limit, queue_s, ZSTD_AVAILABLE))
         else:
             self._send(peer, self._stats(request.id, received_s))
 
