@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
-from edge_server.protocol import MAX_OPEN_REQUESTS, Done, Run, decode_reply, encode
+from edge_server.protocol import MAX_OPEN_REQUESTS, Done, Run, decode_reply, encode, new_task_id
 from edge_server.server import EdgeServer
 from offload.errors import OffloadError
 from offload.types import TaskInstance
@@ -113,7 +113,7 @@ def throughput(port: int, requests: int, connections: int) -> float:
         start_s = time.perf_counter()
         for number in range(1, MAX_OPEN_REQUESTS + 1):
             for socket, _ in poller.sockets:
-                socket.send_multipart([encode(Run(number, "echo", 60_000)), payload])
+                socket.send_multipart([encode(Run(number, "echo", 60_000, new_task_id())), payload])
         received = 0
         while received < requests:
             for socket, _ in poller.poll():
@@ -122,7 +122,9 @@ def throughput(port: int, requests: int, connections: int) -> float:
                 if not isinstance(reply, Done):
                     raise OffloadError(f"the echo failed: {reply}")
                 received += 1
-                socket.send_multipart([encode(Run(reply.id, "echo", 60_000)), payload])
+                socket.send_multipart(
+                    [encode(Run(reply.id, "echo", 60_000, new_task_id())), payload]
+                )
         return received / (time.perf_counter() - start_s)
 
 

@@ -28,6 +28,7 @@ from edge_server.protocol import (
     clock_name,
     decode_reply,
     encode,
+    new_task_id,
 )
 from edge_server.security.keys import ClientKeys
 from edge_server.sockets import ZERO_COPY_BYTES, set_congestion_control
@@ -160,7 +161,7 @@ class EdgeClient:
         if start_s - self._sampled_s > _CLOCK_CHECK_S:
             self._send_ping()
         budget_ms = int((deadline_s - time.monotonic()) * 1000)
-        request = Run(self._next_id(), task.kind, max(0, budget_ms), attempt)
+        request = Run(self._next_id(), task.kind, max(0, budget_ms), new_task_id(), attempt)
         sent_s = time.monotonic()
         self._send(request, payload, deadline_s)
         reply, output = self._await(Done, request.id, deadline_s)

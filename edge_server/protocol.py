@@ -23,7 +23,7 @@ import msgspec
 from offload.errors import RemoteFailure
 
 MAGIC = b"OFLD"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FRAMES = 2
 """Frames of a message, the ROUTER's routing id left out."""
 MAX_HEADER_BYTES = 4096
@@ -46,6 +46,8 @@ class ErrorCode(StrEnum):
     OVERRUN = "overrun"
     TASK_FAILED = "task_failed"
     WORKER_DIED = "worker_died"
+    QUARANTINED = "quarantined"
+    OUT_OF_MEMORY = "out_of_memory"
     SHUTTING_DOWN = "shutting_down"
     UNAUTHORISED = "unauthorised"
     BAD_REPLY = "bad_reply"
@@ -69,9 +71,13 @@ RequestId: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
 Kind: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,63}\Z")]
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 ShortText: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_MESSAGE_CHARS)]
+TaskId: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
 
-class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="t"):
+class _Header(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="t"
+):
     """What every header shares: it is immutable, and a field it does not know is an error."""
 
 
@@ -82,13 +88,20 @@ class Run(_Header, frozen=True, tag="run"):
         id: chosen by the client, unique among its open requests.
         kind: name of the task; which names are allowed is the task registry's business.
         budget_ms: time the client will still wait, counted from sending.
+        task: names the task itself, 16 random bytes (:func:`new_task_id`). The same in each attempt
+            at it, over whatever connection, so that a duplicate is known as one.
         attempt: 1 for the first try of this task.
+        zstd_bytes: bytes of the payload once decompressed by zstd; 0: it is not compressed.
+        accept_zstd: the answer may be compressed by zstd.
     """
 
     id: RequestId
     kind: Kind
     budget_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_BUDGET_MS)]
+    task: TaskId
     attempt: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    zstd_bytes: Size = 0
+    accept_zstd: bool = False
 
 
 class Ping(_Header, frozen=True, tag="ping"):
@@ -125,19 +138,29 @@ class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Done(_Header, frozen=True, tag="done"):
-    """The task ran; its answer is the payload frame."""
+    """The task ran; its answer is the payload frame.
+
+    Attributes:
+        zstd_bytes: as in :class:`Run`; 0 where that did not accept zstd.
+    """
 
     id: RequestId
     times: Times
+    zstd_bytes: Size = 0
 
 
 class Failed(_Header, frozen=True, tag="failed"):
-    """There is no result. ``id`` is 0 where the request's could not be read."""
+    """There is no result. ``id`` is 0 where the request's could not be read.
+
+    Attributes:
+        retry_after_s: with ``busy``, when the server expects to have room; 0: it does not say.
+    """
 
     id: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
     code: ErrorCode
     message: ShortText
     times: Times
+    retry_after_s: Seconds = 0.0
 
 
 class Pong(_Header, frozen=True, tag="pong"):
@@ -145,12 +168,14 @@ class Pong(_Header, frozen=True, tag="pong"):
 
     Attributes:
         expected_queue_s: how long a task that came now would wait for a worker.
+        zstd: payloads compressed by zstd are taken.
     """
 
     id: RequestId
     times: Times
-    max_payload_bytes: Annotated[int, msgspec.Meta(ge=0)]
+    max_payload_bytes: Size
     expected_queue_s: Seconds = 0.0
+    zstd: bool = False
 
 
 class Stats(_Header, frozen=True, tag="stats_reply"):
@@ -228,10 +253,14 @@ def decode_reply(header: bytes) -> Reply:
         raise ProtocolError(ErrorCode.BAD_REPLY, _short(error), _peek_id(body)) from error
 
 
-def check_frames(frame_bytes: Sequence[int], max_payload_bytes: int, request_id: int = 0) -> None:
+def check_frames(
+    frame_bytes: Sequence[int], max_payload_bytes: int, request_id: int = 0, zstd_bytes: int = 0
+) -> None:
     """Bound a whole message by the sizes of its frames, the routing id left out.
 
-    ZeroMQ's own limit (ZMQ_MAXMSGSIZE) is per frame, so many small frames pass it.
+    ZeroMQ's own limit (ZMQ_MAXMSGSIZE) is per frame, so many small frames pass it. A compressed
+    payload is bounded twice: as it came, and by what its header says it decompresses to. That the
+    header tells the truth is seen before a byte is decompressed (:mod:`edge_server.compression`).
 
     Raises:
         ProtocolError: ``bad_request`` for a wrong number of frames, ``too_large`` for a size.
@@ -248,6 +277,17 @@ def check_frames(frame_bytes: Sequence[int], max_payload_bytes: int, request_id:
             f"payload of {frame_bytes[1]} bytes; the limit is {max_payload_bytes}",
             request_id,
         )
+    if zstd_bytes > max_payload_bytes:
+        raise ProtocolError(
+            ErrorCode.TOO_LARGE,
+            f"payload of {zstd_bytes} bytes once decompressed; the limit is {max_payload_bytes}",
+            request_id,
+        )
+
+
+def new_task_id() -> bytes:
+    """A name for a task that no other task has, and that nobody can guess."""
+    return os.urandom(16)
 
 
 def clock_name() -> str:

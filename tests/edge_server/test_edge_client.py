@@ -256,7 +256,7 @@ def test_absurd_times_of_a_server_still_sum_to_what_was_measured(fake_server, co
         [encode(Done(2, Times(0.0, float("nan"), "x"))), b""],
         [encode(Done(2, Times(0.0, 0.0, "x")))],
         [encode(Done(2, Times(0.0, 0.0, "x"))), b"", b""],
-        [encode(Run(2, "echo", 1)), b""],
+        [encode(Run(2, "echo", 1, bytes(16))), b""],
         [encode(Pong(2, Times(0.0, 0.0, "x"), 1)), b""],
     ],
 )

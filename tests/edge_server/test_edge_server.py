@@ -13,7 +13,7 @@ import zmq
 from running_edge_server import a_task, alive, wait_until
 
 from edge_server.config import ServerConfig
-from edge_server.protocol import Done, Failed, Run, decode_reply, encode
+from edge_server.protocol import Done, Failed, Run, decode_reply, encode, new_task_id
 from edge_server.server import EdgeServer
 from offload.errors import ConfigError, RemoteBusy, RemoteError, RemoteFailure, RemoteTimeout
 from offload.types import Outcome
@@ -176,7 +176,9 @@ def test_killed_workers_cost_their_own_task_only(start_server):
             socket_.connect(f"tcp://127.0.0.1:{server.port}")
             for number in range(1, 17):  # all that one connection may have open
                 kind = "crash" if number % 8 == 0 else "echo"
-                socket_.send_multipart([encode(Run(number, kind, 60_000)), b"%d" % number])
+                socket_.send_multipart(
+                    [encode(Run(number, kind, 60_000, new_task_id())), b"%d" % number]
+                )
         for client, socket_ in enumerate(sockets):
             for _ in range(16):
                 assert socket_.poll(20_000), f"client {client}: {len(answers)} answers"
@@ -226,7 +228,7 @@ def test_a_stopped_worker_does_not_stop_the_server(start_server, connect):
 
 def test_many_frames_and_other_rubbish_get_typed_answers(start_server, connect):
     server = start_server(max_message_bytes=1000)
-    run = encode(Run(3, "echo", 1000))
+    run = encode(Run(3, "echo", 1000, new_task_id()))
     cases: list[tuple[list[bytes], int, str]] = [
         ([run, b"x"] + [b"y" * 500] * 62, 3, "bad_request"),
         ([run], 3, "bad_request"),
@@ -310,7 +312,9 @@ def test_a_client_that_reads_nothing_costs_bounded_memory(start_server, connect)
         client = connect(server.port)
         for wave in range(5):
             for number in range(1, 17):
-                deaf.send_multipart([encode(Run(number, "grow", 60_000)), b"1000000"])
+                deaf.send_multipart(
+                    [encode(Run(number, "grow", 60_000, new_task_id())), b"1000000"]
+                )
             expected = 16 * (wave + 1)
             assert wait_until(lambda: client.stats().answered.get("ok", 0) == expected)  # noqa: B023
         assert client.stats().undeliverable > 0
