@@ -43,6 +43,11 @@ def exactly(what: str, wanted: int, seen: int) -> Bound:
     return Bound(what, str(wanted), str(seen), seen == wanted)
 
 
+def told(what: str, seen: str) -> Bound:
+    """A figure worth knowing, without a bound."""
+    return Bound(what, "-", seen, True)
+
+
 @dataclass(frozen=True, slots=True)
 class RowRun:
     """What a row's function is given.

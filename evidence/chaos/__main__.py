@@ -1,0 +1,103 @@
+"""The chaos suite: ``python -m evidence.chaos --short``, or ``--full``.
+
+Faults are injected into a real server, its workers and the link. Every row leaves a history, which
+one checker judges: each task ends exactly once, with the right answer, in time where promised.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from offload.errors import ConfigError, OffloadError
+
+_FAILED = 1
+_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class ChaosOptions:
+    """Inject faults, and judge what came of them."""
+
+    short: bool = False
+    """The counts of continuous integration: about four minutes."""
+    full: bool = False
+    """All counts: about two hours."""
+    only: tuple[str, ...] = ()
+    """Names of the rows to run; default: all."""
+    seed: int = 0
+    """Of fault times and inputs."""
+    one_by_one: bool = False
+    """Run no row beside another."""
+    out: Path = Path("results")
+    """Where the result folder goes."""
+    resume: Annotated[Path | None, tyro.conf.arg(metavar="FOLDER")] = None
+    """Go on with an interrupted suite: rows that passed there with the same counts are kept."""
+
+
+def main(options: ChaosOptions) -> int:
+    """Run the suite; returns the exit code.
+
+    Raises:
+        ConfigError: neither ``--short`` nor ``--full`` is given, or both.
+        UnknownNameError: ``--only`` names no row.
+    """
+    if options.short == options.full:
+        raise ConfigError("say --short or --full: how many faults are injected")
+    from agents.run_directory import held, new_run_folder
+    from evidence.chaos.plan import ROWS, row_called
+    from evidence.chaos.progress import Progress
+    from evidence.chaos.report import complaints, table, write_report
+    from evidence.chaos.run import Form, run_rows
+
+    rows = [row_called(name) for name in options.only] or list(ROWS)
+    form = Form(options.short, options.seed, options.one_by_one)
+    folder = options.resume
+    if folder is None:
+        label = "chaos-short" if options.short else "chaos-full"
+        folder = new_run_folder(options.out, label)
+    elif not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder of an earlier suite")
+    with held(folder):
+        try:
+            with Progress() as progress:
+                results = run_rows(rows, form, folder, progress)
+        except (KeyboardInterrupt, SystemExit):
+            size = "--short" if options.short else "--full"
+            print(f"go on with: python -m evidence.chaos {size} --resume {folder}", file=sys.stderr)
+            raise
+        write_report(folder, results)
+    print(table(results))
+    print(f"results in {folder}")
+    for line in complaints(results):
+        print(line, file=sys.stderr)
+    return 0 if all(result.passed for result in results) else _FAILED
+
+
+def _terminate(signum: int, frame: object) -> None:
+    """A signal unwinds like an exception, so that everything started is taken down."""
+    raise SystemExit(128 + signum)
+
+
+def cli() -> None:
+    """Entry point: 1: a row failed; errors of the project are one line and exit code 2."""
+    options = tyro.cli(ChaosOptions, description=__doc__)
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        code = main(options)
+    except (OffloadError, OSError) as error:
+        print(f"evidence.chaos: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt:
+        print("evidence.chaos: interrupted; nothing was left running", file=sys.stderr)
+        code = _INTERRUPTED
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    cli()
