@@ -1,22 +1,41 @@
-"""``python -m edge_server``: run the edge server until SIGTERM or SIGINT."""
+"""``python -m edge_server``: run the edge server until SIGTERM or SIGINT, or manage its keys."""
 
 from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Sequence
+from typing import Annotated
 
 import tyro
 
 from edge_server.config import ServerConfig
+from edge_server.security.commands import Authorize, Keygen, Revoke
 from offload.errors import OffloadError
 
+KeyCommand = (
+    Annotated[Keygen, tyro.conf.subcommand("keygen")]
+    | Annotated[Authorize, tyro.conf.subcommand("authorize")]
+    | Annotated[Revoke, tyro.conf.subcommand("revoke")]
+)
+KEY_COMMANDS = ("keygen", "authorize", "revoke")
+_PROG = "python -m edge_server"
+_DESCRIPTION = """Run tasks for devices.
 
-def main() -> int:
-    """Parse the options, serve, return the exit status: 0, or 2 with one line on stderr."""
+Beyond the loopback it lets in only clients whose keys it knows. Commands for keys, each with a help
+of its own: keygen, authorize, revoke."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command of keys, or serve; the exit status: 0, or 2 with one line on stderr."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        config = tyro.cli(
-            ServerConfig, prog="python -m edge_server", description="Run tasks for devices."
-        )
+        if arguments[:1] and arguments[0] in KEY_COMMANDS:
+            command = tyro.cli(KeyCommand, args=arguments, prog=_PROG)
+            return command.run()
+        if arguments[:1] == ["serve"]:
+            del arguments[0]
+        config = tyro.cli(ServerConfig, args=arguments, prog=_PROG, description=_DESCRIPTION)
         return _serve(config)
     except OffloadError as error:
         print(f"edge_server: {error}", file=sys.stderr)

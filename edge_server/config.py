@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from offload.errors import ConfigError
@@ -13,7 +15,7 @@ class ServerConfig:
     """Settings of an edge server.
 
     Attributes:
-        bind: address to listen on. Anything but the loopback lets others run tasks here.
+        bind: address to listen on. Anything but the loopback needs keys.
         port: TCP port; 0 takes a free one and prints it.
         workers: worker processes, one task at a time each.
         queue: tasks that may wait; one more is answered BUSY.
@@ -23,6 +25,11 @@ class ServerConfig:
         grace_s: on SIGTERM, time for running tasks to end.
         congestion_control: TCP congestion control of the answers, e.g. cubic; None: the system's.
         log_level: what is logged to stderr.
+        keys: folder that keygen made: the server's key and the clients it lets in.
+        insecure_let_anybody_in: listen beyond the loopback without keys, for a network of its own
+            (a test's namespace) that nobody else is on.
+        max_connections: open TCP connections; beyond it those that never spoke go first.
+        max_heap_bytes: C heap beyond which the connections that hold most of it are closed.
     """
 
     bind: str = "127.0.0.1"
@@ -35,6 +42,10 @@ class ServerConfig:
     grace_s: float = 5.0
     congestion_control: str | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    keys: Path | None = None
+    insecure_let_anybody_in: bool = False
+    max_connections: int = 4096
+    max_heap_bytes: int = 512 * 2**20
 
     def __post_init__(self) -> None:
         """Check every bound.
@@ -50,9 +61,26 @@ class ServerConfig:
             ("max_task_s", self.max_task_s, 0.001, 3600),
             ("overrun_grace_s", self.overrun_grace_s, 0, 3600),
             ("grace_s", self.grace_s, 0, 3600),
+            ("max_connections", self.max_connections, 1, 100_000),
+            ("max_heap_bytes", self.max_heap_bytes, 2**24, 2**40),
         )
         for name, value, low, high in bounds:
             if not low <= value <= high:
                 raise ConfigError(f"{name} is {value}; it must lie from {low} to {high}")
         if not self.bind:
             raise ConfigError("bind is empty; give an address, for example 127.0.0.1")
+        if self.keys is not None and self.insecure_let_anybody_in:
+            raise ConfigError("keys and insecure_let_anybody_in exclude each other; give one")
+        if self.is_exposed and self.keys is None and not self.insecure_let_anybody_in:
+            raise ConfigError(
+                f"bind is {self.bind}, where others can reach it, and there are no keys: "
+                "python -m edge_server keygen DIR makes them, --keys DIR uses them"
+            )
+
+    @property
+    def is_exposed(self) -> bool:
+        """Others than this machine's own programs may reach the address."""
+        try:
+            return not ipaddress.ip_address(self.bind).is_loopback
+        except ValueError:
+            return self.bind != "lo"  # ZeroMQ takes an interface's name as well

@@ -13,7 +13,6 @@ from collections import Counter
 from typing import Any
 
 import zmq
-from zmq.utils.monitor import parse_monitor_message
 
 from edge_server import task_registry
 from edge_server.compression import AVAILABLE as ZSTD_AVAILABLE
@@ -38,6 +37,7 @@ from edge_server.protocol import (
     encode,
     short_message,
 )
+from edge_server.security.gate import FRAME_SLACK_BYTES, Gate
 from edge_server.sockets import (
     LINGER_MS,
     ZERO_COPY_BYTES,
@@ -50,11 +50,7 @@ from offload.errors import BackendError, ConfigError
 _log = logging.getLogger(__name__)
 _START_S = 30.0
 _RESTART_DELAY_S = 0.5
-_LISTENING_MS = 1000
 _MESSAGES_A_TURN = 64
-# Frames a little over the limit are read, so that they get a typed answer; far larger ones make
-# ZeroMQ close the connection.
-_SLACK_BYTES = 2**20
 
 
 class EdgeServer:
@@ -71,13 +67,15 @@ class EdgeServer:
             importable module. The default runs the project's own tasks.
 
     Raises:
-        ConfigError: the port is taken, the address is not this machine's, or ``run_task`` cannot
-            be imported.
+        ConfigError: the port is taken, the address is not this machine's, ``run_task`` cannot be
+            imported, or the keys are missing or badly guarded.
     """
 
     def __init__(self, config: ServerConfig, *, run_task: RunTask = task_registry.run_task) -> None:
         self._config = config
         self._pool = WorkerPool(run_task)
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._gate = Gate(self._context, config)
         self._dispatcher = Dispatcher(config.queue, config.max_task_s, config.overrun_grace_s)
         self._clock_name = clock_name()
         self._counts: Counter[str] = Counter()
@@ -86,13 +84,13 @@ class EdgeServer:
         self._restart_at_s: float | None = None
         self._stops = 0
         self._on_signals = False
-        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = bounded_socket(
-            self._context, zmq.ROUTER, config.max_message_bytes + _SLACK_BYTES
+            self._context, zmq.ROUTER, config.max_message_bytes + FRAME_SLACK_BYTES
         )
         try:
             self._bind()
         except ConfigError:
+            self._gate.close()
             self._context.destroy(linger=0)
             raise
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -147,6 +145,7 @@ class EdgeServer:
             ]
             ready = zmq.zmq_poll(watched, self._poll_ms())
             self._tick()
+            self._gate.look_if_due()
             for source, flags in ready:
                 if source is self._socket:
                     self._receive_messages()
@@ -179,6 +178,7 @@ class EdgeServer:
         if self._context.closed:
             return
         self._pool.close()
+        self._gate.close()
         self._socket.close(linger=LINGER_MS)
         self._context.term()
         if self._on_signals:
@@ -191,11 +191,11 @@ class EdgeServer:
         self._socket.setsockopt(zmq.ROUTER_MANDATORY, 1)
         host = f"[{config.bind}]" if ":" in config.bind else config.bind
         self._socket.setsockopt(zmq.IPV6, int(":" in config.bind))
-        monitor = self._socket.get_monitor_socket(zmq.EVENT_LISTENING)
+        self._gate.secure(self._socket)
         try:
             self._socket.bind(f"tcp://{host}:{config.port or '*'}")
             if config.congestion_control is not None:
-                self._set_congestion_control(monitor, config.congestion_control)
+                self._set_congestion_control(config.congestion_control)
         except zmq.ZMQError as error:
             reasons = {
                 zmq.EADDRINUSE: "the port is taken; choose another with --port, or --port 0",
@@ -204,23 +204,19 @@ class EdgeServer:
             }
             reason = reasons.get(error.errno or 0, str(error))
             raise ConfigError(f"cannot listen on {config.bind}:{config.port}: {reason}") from error
-        finally:
-            self._socket.disable_monitor()
-            monitor.close(linger=0)  # else the context could not end
         self._endpoint = self._socket.getsockopt_string(zmq.LAST_ENDPOINT)
 
-    def _set_congestion_control(self, monitor: zmq.Socket[bytes], name: str) -> None:
+    def _set_congestion_control(self, name: str) -> None:
         """Set it on the listening socket, from which every accepted connection inherits it."""
-        if not monitor.poll(_LISTENING_MS):
+        descriptor = self._gate.listening_descriptor()
+        if descriptor is None:
             raise ConfigError(f"congestion control {name!r}: the listening socket is not known")
-        descriptor = parse_monitor_message(monitor.recv_multipart())["value"]
         with socket.socket(fileno=os.dup(descriptor)) as listening:
             set_congestion_control(listening, name)
 
     def _poll_ms(self) -> int:
-        times = [t for t in (self._dispatcher.next_tick_s(), self._restart_at_s) if t is not None]
-        if not times:
-            return -1
+        own = (self._dispatcher.next_tick_s(), self._restart_at_s)
+        times = [self._gate.next_look_s, *(t for t in own if t is not None)]
         return max(0, int((min(times) - time.monotonic()) * 1000) + 1)
 
     def _tick(self) -> None:
@@ -292,7 +288,10 @@ class EdgeServer:
                 frames.append(frame)
         if not frames:
             raise ProtocolError(ErrorCode.BAD_REQUEST, "a message without a header frame")
+        admitted = self._gate.admits(peer, frames[0])
         request = decode_request(frames[0].bytes)
+        if not admitted:
+            raise ProtocolError(ErrorCode.UNAUTHORISED, "this key was revoked", request.id)
         zstd_bytes = request.zstd_bytes if isinstance(request, Run) else 0
         check_frames(sizes, self._config.max_message_bytes, request.id, zstd_bytes)
         if isinstance(request, Run):
@@ -342,9 +341,13 @@ class EdgeServer:
         self._send(peer, Failed(request_id, code, short_message(message), times))
 
     def _send(self, peer: bytes, header: Reply, payload: Buffer = b"") -> None:
+        encoded = encode(header)
+        if not self._gate.has_room(peer, len(encoded) + len(payload)):
+            self._undeliverable += 1
+            return
         try:
             self._socket.send(peer, zmq.NOBLOCK | zmq.SNDMORE)
-            self._socket.send(encode(header), zmq.NOBLOCK | zmq.SNDMORE)
+            self._socket.send(encoded, zmq.NOBLOCK | zmq.SNDMORE)
             self._socket.send(payload, zmq.NOBLOCK, copy=len(payload) < ZERO_COPY_BYTES)
         except zmq.ZMQError as error:
             # EHOSTUNREACH: the client has gone. EAGAIN: it does not read. Neither may stop others.

@@ -234,7 +234,7 @@ def test_many_frames_and_other_rubbish_get_typed_answers(start_server, connect):
         ([run], 3, "bad_request"),
         ([run, bytes(1001)], 3, "too_large"),
         ([b"", b""], 0, "bad_request"),
-        ([b"OFLD\x01" + b"\x91" * 4000, b""], 0, "bad_request"),
+        ([b"OFLD\x02" + b"\x91" * 4000, b""], 0, "bad_request"),
         ([b"OFLD\x09" + run[5:], b""], 3, "version"),
         ([run + bytes(5000), b""], 0, "too_large"),
     ]
@@ -375,7 +375,7 @@ def test_a_taken_port_is_one_clear_error():
 
 def test_an_address_of_another_machine_is_one_clear_error():
     with pytest.raises(ConfigError, match="not one of this machine's"):
-        EdgeServer(ServerConfig(bind="192.0.2.1", port=0))
+        EdgeServer(ServerConfig(bind="192.0.2.1", port=0, insecure_let_anybody_in=True))
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from edge_server.server import EdgeServer
 from offload.errors import RemoteFailure, RemoteTimeout
 
 ROOT = Path(__file__).parents[2]
+ANYBODY = ["--insecure-let-anybody-in", "--log-level", "error"]
 COMMAND = [sys.executable, "-m", "edge_server"]
 
 
@@ -109,7 +110,11 @@ def test_an_idle_server_has_imported_nothing_heavy():
     ("options", "message"),
     [
         (["--workers", "0"], "edge_server: workers is 0; it must lie from 1 to 256"),
-        (["--bind", "192.0.2.1"], "edge_server: cannot listen on 192.0.2.1:5555: the address is"),
+        (["--bind", "192.0.2.1"], "edge_server: bind is 192.0.2.1, where others can reach it"),
+        (
+            ["--bind", "192.0.2.1", *ANYBODY],
+            "edge_server: cannot listen on 192.0.2.1:5555: the address is",
+        ),
     ],
 )
 def test_bad_options_are_one_line_and_status_2(options, message):
@@ -140,7 +145,9 @@ def test_help_comes_at_once_and_offers_no_code_from_outside():
     options = set(re.findall(r"--([a-z-]+)", done.stdout))
     assert options == {
         "help", "bind", "port", "workers", "queue", "max-message-bytes", "max-task-s",
-        "overrun-grace-s", "grace-s", "congestion-control", "log-level",
+        "overrun-grace-s", "grace-s", "congestion-control", "log-level", "keys",
+        "insecure-let-anybody-in", "no-insecure-let-anybody-in", "max-connections",
+        "max-heap-bytes",
     }  # fmt: skip
 
 
