@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from edge_server.protocol import MAX_OPEN_REQUESTS
 from offload.errors import ConfigError
 
 
@@ -19,8 +20,13 @@ class ServerConfig:
         port: TCP port; 0 takes a free one and prints it.
         workers: worker processes, one task at a time each.
         queue: tasks that may wait; one more is answered BUSY.
+        queue_bytes: inputs that may wait, together.
+        max_open: tasks of one client that may wait or run.
         max_message_bytes: largest payload taken, and largest answer sent.
         max_task_s: a task may run this long, or until its client's budget ends.
+        max_task_memory_bytes: private writable memory a worker may have, its loaded models
+            included; beyond it the task is answered out_of_memory and its worker ended.
+        answer_cache_bytes: outputs kept for requests that come a second time.
         overrun_grace_s: a task past that is answered at once, and killed this much later.
         grace_s: on SIGTERM, time for running tasks to end.
         congestion_control: TCP congestion control of the answers, e.g. cubic; None: the system's.
@@ -36,8 +42,12 @@ class ServerConfig:
     port: int = 5555
     workers: int = 2
     queue: int = 16
+    queue_bytes: int = 64 * 2**20
+    max_open: int = MAX_OPEN_REQUESTS
     max_message_bytes: int = 16 * 2**20
     max_task_s: float = 60.0
+    max_task_memory_bytes: int = 2 * 2**30
+    answer_cache_bytes: int = 32 * 2**20
     overrun_grace_s: float = 2.0
     grace_s: float = 5.0
     congestion_control: str | None = None
@@ -57,8 +67,12 @@ class ServerConfig:
             ("port", self.port, 0, 65535),
             ("workers", self.workers, 1, 256),
             ("queue", self.queue, 0, 10_000),
+            ("queue_bytes", self.queue_bytes, 1, 2**40),
+            ("max_open", self.max_open, 1, 10_000),
             ("max_message_bytes", self.max_message_bytes, 1, 2**30),
             ("max_task_s", self.max_task_s, 0.001, 3600),
+            ("max_task_memory_bytes", self.max_task_memory_bytes, 2**26, 2**40),
+            ("answer_cache_bytes", self.answer_cache_bytes, 0, 2**40),
             ("overrun_grace_s", self.overrun_grace_s, 0, 3600),
             ("grace_s", self.grace_s, 0, 3600),
             ("max_connections", self.max_connections, 1, 100_000),

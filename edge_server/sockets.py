@@ -28,12 +28,16 @@ _PEER_TIMEOUT_MS = 30_000
 
 
 def bounded_socket(
-    context: zmq.Context[zmq.Socket[bytes]], socket_type: int, max_frame_bytes: int
+    context: zmq.Context[zmq.Socket[bytes]],
+    socket_type: int,
+    max_frame_bytes: int,
+    *,
+    high_water_mark: int = HIGH_WATER_MARK,
 ) -> zmq.Socket[bytes]:
     """A socket with every bound set; the caller binds or connects it."""
     socket = context.socket(socket_type)
-    socket.setsockopt(zmq.SNDHWM, HIGH_WATER_MARK)
-    socket.setsockopt(zmq.RCVHWM, HIGH_WATER_MARK)
+    socket.setsockopt(zmq.SNDHWM, high_water_mark)
+    socket.setsockopt(zmq.RCVHWM, high_water_mark)
     socket.setsockopt(zmq.MAXMSGSIZE, max_frame_bytes)
     socket.setsockopt(zmq.LINGER, LINGER_MS)
     socket.setsockopt(zmq.TCP_KEEPALIVE, 1)

@@ -1,11 +1,9 @@
 """The worker process: reads a job, runs it, writes the result, until the server is gone.
 
-Started by :mod:`edge_server.worker_pool` as ``python -m edge_server.worker`` with one end of a
-socket pair; it has no other input. It imports nothing but the standard library and the error tree
-until a job needs more.
-
-Frames on the socket pair, both ways: ``!BdQ`` (tag, seconds, length) and that many bytes. A job is
-two frames, its kind and its payload.
+Started by :mod:`edge_server.executors.process` as ``python -m edge_server.worker`` with one end of
+a socket pair; it has no other input. It imports nothing but the standard library and the error tree
+until a job needs more. A result is written before the next job is begun, so that whatever happens,
+the server knows which job a worker that died was at.
 """
 
 from __future__ import annotations
@@ -13,49 +11,30 @@ from __future__ import annotations
 import ctypes
 import importlib
 import os
+import resource
 import signal
-import socket
-import struct
 import sys
 import time
 import traceback
 from collections.abc import Callable
-from enum import IntEnum
+from typing import BinaryIO, NamedTuple
 
+from edge_server.executors.frames import FRAME, Tag
 from edge_server.task_registry import UnknownKindError
-from offload.errors import ConfigError, TaskError
+from offload.errors import ConfigError, RemoteFailure, TaskError
 
-FRAME = struct.Struct("!BdQ")
 _PR_SET_PDEATHSIG = 1
+_BUFFER_BYTES = 65_536
+_JOINED_BYTES = 4096
+"""Up to this size header and body are joined and written at once, which is less work than two."""
+_SMALLEST_COMPRESSED_BYTES = 1024
 
 
-class Tag(IntEnum):
-    """What a frame of the socket pair holds."""
-
-    RUN_TASK = 0  # server -> worker, once: "module:name" of the function to call
-    KIND = 1
-    PAYLOAD = 2
-    READY = 3
-    OK = 4
-    UNKNOWN_KIND = 5
-    BAD_INPUT = 6
-    FAILED = 7
-
-
-def reference(run_task: Callable[[str, bytes], bytes]) -> str:
-    """``module:name`` of a function that a worker can import.
-
-    Raises:
-        ConfigError: it is no top-level function of an importable module.
-    """
-    module = getattr(run_task, "__module__", None)
-    name = getattr(run_task, "__qualname__", "")
-    if module in (None, "__main__") or not name.isidentifier():
-        raise ConfigError(
-            f"run_task is {run_task!r}; workers import it, so it must be a top-level function of "
-            "a module other than __main__"
-        )
-    return f"{module}:{name}"
+class _Result(NamedTuple):
+    tag: Tag
+    seconds: float
+    body: bytes
+    zstd_bytes: int = 0
 
 
 def die_with(parent_pid: int) -> None:
@@ -67,66 +46,100 @@ def die_with(parent_pid: int) -> None:
         os._exit(1)
 
 
-def main(descriptor: int, parent_pid: int) -> None:
+def limit_memory(limit_bytes: int) -> None:
+    """Let this process have so many bytes of private writable memory; more is a MemoryError.
+
+    RLIMIT_DATA counts what a task really makes its own. RLIMIT_AS would count address space that
+    libraries only reserve, several GiB of it in ONNX Runtime or CUDA, and a watch on resident
+    memory would see a fast allocation only when the machine is out of memory already.
+    """
+    resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
+
+
+def main(descriptor: int, parent_pid: int, memory_bytes: int, run_task: str) -> None:
     """Serve jobs from the socket pair until its other end is closed."""
     die_with(parent_pid)
     # The server alone decides when a worker ends: a terminal's ^C or a service manager's SIGTERM
     # to the whole group must not turn a draining job into worker_died.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    with socket.socket(fileno=descriptor) as channel:
-        try:
-            module, name = _read(channel).decode().split(":")
-            run_task = getattr(importlib.import_module(module), name)
-            _write(channel, Tag.READY, 0.0, b"")
-            while True:
-                kind = _read(channel).decode()
-                payload = _read(channel)
-                _write(channel, *_run(run_task, kind, payload))
-        except (EOFError, ConnectionError):
-            return  # the server closed its end
+    limit_memory(memory_bytes)
+    module, name = run_task.split(":")
+    function = getattr(importlib.import_module(module), name)
+    try:
+        with open(descriptor, "rb", buffering=_BUFFER_BYTES) as jobs:
+            _write(descriptor, _Result(Tag.READY, 0.0, b""))
+            while (result := _run_next(jobs, function)) is not None:
+                _write(descriptor, result)
+                if result.tag is Tag.OUT_OF_MEMORY:
+                    return  # who knows what was left half done
+    except ConnectionError:
+        return  # the server closed its end
 
 
-def _run(
-    run_task: Callable[[str, bytes], bytes], kind: str, payload: bytes
-) -> tuple[Tag, float, bytes]:
+def _run_next(jobs: BinaryIO, run_task: Callable[[str, bytes], bytes]) -> _Result | None:
+    """Read a job and run it; None when there will be no more."""
+    header = jobs.read(FRAME.size)
+    if len(header) < FRAME.size:
+        return None
+    tag, deadline_s, zstd_bytes, payload_bytes, kind_bytes = FRAME.unpack(header)
     start_s = time.perf_counter()
     try:
+        kind = jobs.read(kind_bytes).decode()
+        payload = jobs.read(payload_bytes)
+        if len(payload) < payload_bytes:
+            return None
+        if time.monotonic() >= deadline_s:
+            return _Result(Tag.EXPIRED, 0.0, b"")
+        if zstd_bytes:
+            from edge_server.compression import decompress
+
+            payload = decompress(payload, zstd_bytes)
+        start_s = time.perf_counter()
         output = run_task(kind, payload)
+        seconds = time.perf_counter() - start_s
         if not isinstance(output, bytes):
             raise TypeError(f"task {kind!r} returned {type(output).__name__}, not bytes")
-        return Tag.OK, time.perf_counter() - start_s, output
+        if tag == Tag.RUN_ACCEPT_ZSTD:
+            return _compressed(output, seconds)
+        return _Result(Tag.OK, seconds, output)
     except UnknownKindError as error:
         tag, message = Tag.UNKNOWN_KIND, str(error)
-    except (TaskError, ConfigError) as error:
+    except (TaskError, ConfigError, RemoteFailure) as error:
         tag, message = Tag.BAD_INPUT, str(error)
+    except MemoryError:
+        tag, message = Tag.OUT_OF_MEMORY, "the task took more memory than a worker may have"
     except Exception as error:  # a task's own bug is an answer, not the end of its worker
         traceback.print_exc(file=sys.stderr)
         tag, message = Tag.FAILED, f"{type(error).__name__}: {error}"
-    return tag, time.perf_counter() - start_s, message.encode(errors="replace")
+    return _Result(tag, time.perf_counter() - start_s, message.encode(errors="replace"))
 
 
-def _read(channel: socket.socket) -> bytes:
-    """One frame's bytes."""
-    _, _, length = FRAME.unpack(_read_exactly(channel, FRAME.size))
-    return bytes(_read_exactly(channel, length))
+def _compressed(output: bytes, seconds: float) -> _Result:
+    """The output for a client that takes zstd: compressed where that makes it smaller."""
+    from edge_server.compression import AVAILABLE, compress
+
+    if AVAILABLE and len(output) >= _SMALLEST_COMPRESSED_BYTES:
+        frame = compress(output)
+        if len(frame) < len(output):
+            return _Result(Tag.OK, seconds, frame, len(output))
+    return _Result(Tag.OK, seconds, output)
 
 
-def _read_exactly(channel: socket.socket, length: int) -> bytearray:
-    data = bytearray(length)
-    view = memoryview(data)
-    while view:
-        count = channel.recv_into(view)
-        if count == 0:
-            raise EOFError("the server closed the channel")
-        view = view[count:]
-    return data
-
-
-def _write(channel: socket.socket, tag: Tag, seconds: float, data: bytes) -> None:
-    channel.sendall(FRAME.pack(tag, seconds, len(data)))
-    channel.sendall(data)
+def _write(descriptor: int, result: _Result) -> None:
+    body = result.body
+    header = FRAME.pack(result.tag, result.seconds, result.zstd_bytes, len(body), 0)
+    if len(body) <= _JOINED_BYTES:
+        parts = [memoryview(header + body)]
+    else:
+        parts = [memoryview(header), memoryview(body)]
+    while parts:
+        written = os.writev(descriptor, parts)
+        while parts and written >= len(parts[0]):
+            written -= len(parts.pop(0))
+        if written:
+            parts[0] = parts[0][written:]
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])

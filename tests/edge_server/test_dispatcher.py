@@ -7,7 +7,8 @@ from collections import Counter
 
 import pytest
 
-from edge_server.dispatcher import Answer, Dispatcher, Job, Kill, Start, TaskResult
+from edge_server.dispatcher import Dispatcher
+from edge_server.jobs import Answer, Job, Kill, Start, TaskResult
 
 
 def job(number: int = 1, deadline_s: float = 100.0) -> Job:
@@ -110,7 +111,7 @@ def test_an_overrun_is_answered_at_once_and_killed_after_the_grace(one_worker):
     assert one_worker.tick(2.9) == []
     assert one_worker.tick(3.0) == [Kill(0)]
     assert one_worker.worker_result(0, TaskResult(b"late"), 3.1) == []
-    assert one_worker.worker_gone(0) == []
+    assert one_worker.worker_gone(0, 1.0) == []
     assert one_worker.ready == 0
 
 
@@ -132,14 +133,14 @@ def test_no_budget_is_longer_than_the_servers_own_limit(one_worker):
 def test_a_dead_workers_job_is_answered_and_not_tried_again(one_worker):
     one_worker.admit(job(1), 0.0)
     one_worker.admit(job(2), 0.0)
-    gone = one_worker.worker_gone(0)
+    gone = one_worker.worker_gone(0, 1.0)
     assert codes(gone) == [(1, "worker_died")]
     assert started(gone) == []
     assert started(one_worker.worker_ready(1, 1.0)) == [(1, 2)]
 
 
 def test_an_idle_worker_that_dies_gets_no_job(one_worker):
-    assert one_worker.worker_gone(0) == []
+    assert one_worker.worker_gone(0, 1.0) == []
     assert one_worker.admit(job(1), 0.0) == []
     assert one_worker.queued == 1
 
@@ -205,7 +206,7 @@ def test_whatever_happens_each_job_is_answered_exactly_once(seed):
             worker = rng.choice(sorted(living))
             living.remove(worker)
             running.pop(worker, None)
-            act(dispatcher.worker_gone(worker))
+            act(dispatcher.worker_gone(worker, now_s))
         elif event == "tick":
             act(dispatcher.tick(now_s))
     act(dispatcher.drain(now_s, 1.0))

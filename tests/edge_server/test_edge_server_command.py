@@ -147,7 +147,7 @@ def test_help_comes_at_once_and_offers_no_code_from_outside():
         "help", "bind", "port", "workers", "queue", "max-message-bytes", "max-task-s",
         "overrun-grace-s", "grace-s", "congestion-control", "log-level", "keys",
         "insecure-let-anybody-in", "no-insecure-let-anybody-in", "max-connections",
-        "max-heap-bytes",
+        "max-heap-bytes", "queue-bytes", "max-open", "max-task-memory-bytes", "answer-cache-bytes",
     }  # fmt: skip
 
 

@@ -1,0 +1,16 @@
+"""What runs the server's tasks: :class:`~edge_server.executors.base.Executor` and its kinds."""
+
+from __future__ import annotations
+
+from edge_server.config import ServerConfig
+from edge_server.executors.base import Executor, RunTask
+from edge_server.executors.local import LocalExecutor
+
+
+def make_executor(config: ServerConfig, run_task: RunTask) -> Executor:
+    """The executor that the settings ask for.
+
+    Raises:
+        ConfigError: ``run_task`` cannot be imported by a worker.
+    """
+    return LocalExecutor(run_task, config.workers, config.max_task_memory_bytes)
