@@ -3,8 +3,8 @@
 libzmq bounds a frame's size and counts whole messages. A message that never ends is bounded by
 neither: its frames pile up unseen, before the program can read the first of them. So the kernel is
 asked instead: it counts a connection's bytes, and libzmq's monitor names its descriptor. A
-connection that has brought more bytes than the largest message since its last whole one is closed,
-by a shutdown of its TCP connection; libzmq then frees what it held.
+connection that has brought more bytes than the largest message since its last whole one is reset;
+libzmq notices, and frees what it held.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from dataclasses import dataclass
 import zmq
 from zmq.utils.monitor import parse_monitor_message
 
-from edge_server.security.heap import heap_bytes
-from edge_server.security.tcp_counts import tcp_counts, unread_bytes
+from edge_server.security.heap import give_back_free_heap, heap_bytes
+from edge_server.security.tcp_counts import abort, tcp_counts, unread_bytes
 
-LOOK_S = 0.1
+LOOK_S = 0.05
 """Between two looks; a look may take a twentieth of the time at most."""
 _LOOK_SHARE = 20
+_SECOND_LOOK_S = 0.01
+"""Between a connection's being over its bound and the look that closes it."""
 _UNFINISHED_MESSAGES = 8
 """All peers together may have begun this many messages of the largest size."""
 _UNREAD_ANSWERS = 4
@@ -116,6 +118,7 @@ class Connections:
         self._max_connections = max_connections
         self._by_descriptor: dict[int, Connection] = {}
         self._next_look_s = time.monotonic() + LOOK_S
+        self._has_freed = False
         self.counts: Counter[str] = Counter()
         name = f"inproc://connections-{id(self)}-{os.urandom(4).hex()}"
         bound.monitor(name, _MONITORED)
@@ -163,12 +166,17 @@ class Connections:
         """Take in what the kernel counted since the last look, and close what is over a bound."""
         start_s = time.monotonic()
         self._take_events()
+        if self._has_freed:  # by the look before: libzmq has closed the connection meanwhile
+            self._has_freed = False
+            give_back_free_heap()
         for connection in list(self._by_descriptor.values()):
             self._measure(connection)
         self._close_excess()
         self._close_largest()
         took_s = time.monotonic() - start_s
-        self._next_look_s = start_s + max(LOOK_S, _LOOK_SHARE * took_s)
+        suspects = any(connection.suspect for connection in self._by_descriptor.values())
+        pause_s = _SECOND_LOOK_S if suspects else LOOK_S
+        self._next_look_s = start_s + max(pause_s, _LOOK_SHARE * took_s)
 
     def shut(self, connection: Connection, reason: str) -> None:
         """Close a connection, if it still is that one; libzmq notices and frees what it held."""
@@ -177,7 +185,8 @@ class Connections:
             return
         try:
             if kernel.getpeername() == connection.address:
-                kernel.shutdown(socket.SHUT_RDWR)
+                abort(kernel)
+                self._has_freed |= connection.held_bytes > _SMALL_BYTES
                 self.counts[f"closed_{reason}"] += 1
                 _log.info("the connection from %s is closed: %s", connection.address, reason)
         except OSError:

@@ -1,8 +1,10 @@
-"""What the kernel counts of a TCP connection: Linux's ``struct tcp_info``."""
+"""What the kernel counts of a TCP connection (Linux's ``tcp_info``), and how to cut it off."""
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
+import os
 import socket
 import struct
 import termios
@@ -45,3 +47,19 @@ def unread_bytes(kernel: socket.socket) -> int:
     except OSError:
         return 0
     return int(struct.unpack("i", answer)[0])
+
+
+def abort(kernel: socket.socket) -> None:
+    """Reset a connection and throw away what the kernel holds of it; its descriptor stays open.
+
+    ``connect`` to the address family "unspecified" does that (tcp(7)). A shutdown would not: with
+    a full window the peer would hear of it only when it next probes.
+
+    Raises:
+        OSError: it is connected no more.
+    """
+    unspecified = struct.pack("H14x", socket.AF_UNSPEC)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.connect(kernel.fileno(), unspecified, len(unspecified)) != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
