@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -44,15 +43,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _serve(config: ServerConfig) -> int:
     from edge_server.server import EdgeServer  # not needed for --help
+    from edge_server.watching.logs import configure_logs
 
-    logging.basicConfig(
-        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    configure_logs(config.log_format, config.log_level)
     with EdgeServer(config) as server:
         server.stop_on_signals()
         server.start()
         workers = f"{config.workers} worker{'s' if config.workers > 1 else ''}"
-        print(f"edge server ready on {server.endpoint} with {workers}", flush=True)
+        pages = server.metrics_port
+        metrics = "" if pages is None else f", metrics on {config.metrics_bind}:{pages}"
+        print(f"edge server ready on {server.endpoint} with {workers}{metrics}", flush=True)
         server.serve()
     return 0
 

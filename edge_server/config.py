@@ -30,7 +30,12 @@ class ServerConfig:
         overrun_grace_s: a task past that is answered at once, and killed this much later.
         grace_s: on SIGTERM, time for running tasks to end.
         congestion_control: TCP congestion control of the answers, e.g. cubic; None: the system's.
-        log_level: what is logged to stderr.
+        log_level: what is logged to stderr, from this level on; None: info in JSON, where each
+            task is a line, and warning in text.
+        log_format: text for people, or one JSON object a line.
+        metrics_port: serve /metrics (Prometheus) and /healthz on this TCP port; 0 takes a free one.
+        metrics_bind: IP address of these pages. They know no keys: the loopback, or a network of
+            the operator's own.
         keys: folder that keygen made: the server's key and the clients it lets in.
         insecure_let_anybody_in: listen beyond the loopback without keys, for a network of its own
             (a test's namespace) that nobody else is on.
@@ -51,7 +56,10 @@ class ServerConfig:
     overrun_grace_s: float = 2.0
     grace_s: float = 5.0
     congestion_control: str | None = None
-    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    log_format: Literal["text", "json"] = "text"
+    metrics_port: int | None = None
+    metrics_bind: str = "127.0.0.1"
     keys: Path | None = None
     insecure_let_anybody_in: bool = False
     max_connections: int = 4096
@@ -77,6 +85,7 @@ class ServerConfig:
             ("grace_s", self.grace_s, 0, 3600),
             ("max_connections", self.max_connections, 1, 100_000),
             ("max_heap_bytes", self.max_heap_bytes, 2**24, 2**40),
+            ("metrics_port", self.metrics_port or 0, 0, 65535),
         )
         for name, value, low, high in bounds:
             if not low <= value <= high:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
 from typing import NamedTuple
 
 import zmq
@@ -29,6 +28,8 @@ from edge_server.protocol import (
 )
 from edge_server.security.gate import Gate
 from edge_server.sockets import ZERO_COPY_BYTES
+from edge_server.watching.logs import log_task
+from edge_server.watching.tally import OK, ServerTally
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +58,7 @@ class Mailbox:
 
     Attributes:
         received: messages of any sort.
-        answered: replies to tasks and refusals, by ``ok`` or the error code.
+        tally: what became of the tasks, and messages refused.
         undeliverable: replies whose client had gone or did not read.
     """
 
@@ -67,7 +68,7 @@ class Mailbox:
         self._max_payload_bytes = max_payload_bytes
         self._clock_name = clock_name()
         self.received = self.undeliverable = 0
-        self.answered: Counter[str] = Counter()
+        self.tally = ServerTally()
 
     def receive(self) -> Message | None:
         """The next request; None when there is none now."""
@@ -94,12 +95,13 @@ class Mailbox:
             code = ErrorCode.TOO_LARGE
             message = f"answer of {size} bytes; the limit is {self._max_payload_bytes}"
         times = self.times(job.received_s, result.compute_s)
+        total_s = times.sent_s - job.received_s
+        budget_s = job.deadline_s - job.received_s
+        self.tally.answered(job.kind, code, result.compute_s, total_s, budget_s)
+        log_task(job.request_id, job.kind, code or OK, total_s, result.compute_s, message)
         if code is None:
-            self.answered["ok"] += 1
             self.send(job.peer, Done(job.request_id, times, zstd_bytes), output)
             return
-        _log.info("request %d: %s: %s", job.request_id, code, message)
-        self.answered[code] += 1
         message = short_message(message)
         self.send(job.peer, Failed(job.request_id, code, message, times, result.retry_after_s))
 
@@ -107,7 +109,7 @@ class Mailbox:
         """Answer a message that could not be taken."""
         code = ErrorCode(error.code)
         _log.info("request %d: %s: %s", error.request_id, code, error.message)
-        self.answered[code] += 1
+        self.tally.outcomes[code] += 1
         message = short_message(error.message)
         self.send(peer, Failed(error.request_id, code, message, self.times(received_s)))
 

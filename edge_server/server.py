@@ -23,7 +23,9 @@ from edge_server.mailbox import Mailbox, Message
 from edge_server.protocol import Ping, Pong, Run, Stats
 from edge_server.security.gate import Gate
 from edge_server.sockets import LINGER_MS
-from offload.errors import BackendError, OffloadError
+from edge_server.watching.http import PageServer
+from edge_server.watching.state import ServerState
+from offload.errors import BackendError, ConfigError, OffloadError
 
 _log = logging.getLogger(__name__)
 _START_S = 30.0
@@ -86,6 +88,7 @@ class EdgeServer:
         news = int(self._router.getsockopt(zmq.FD))
         for source in (news, self._wake_read, self._executor.fileno()):
             self._epoll.register(source, select.EPOLLIN)
+        self._pages = self._serve_pages()
 
     def __enter__(self) -> EdgeServer:
         return self
@@ -107,6 +110,28 @@ class EdgeServer:
     def worker_pids(self) -> list[int]:
         """Process ids of the workers, for measurements."""
         return self._executor.pids()
+
+    @property
+    def metrics_port(self) -> int | None:
+        """The port of the pages for metrics and health; None: it has none."""
+        return None if self._pages is None else self._pages.port
+
+    def state(self) -> ServerState:
+        """How it stands; any thread may ask."""
+        return ServerState(
+            waiting=self._dispatcher.queued,
+            running=self._dispatcher.busy,
+            workers=self._executor.capacity,
+            ready=self._dispatcher.ready,
+            draining=self._dispatcher.draining,
+            received=self._mailbox.received,
+            restarts=self._replaced,
+            undeliverable=self._mailbox.undeliverable,
+            gate=self._gate.counts.copy(),
+            connections=self._gate.connections,
+            locked=self._gate.locked,
+            quarantined=self._dispatcher.quarantined,
+        )
 
     def start(self) -> None:
         """Start the workers and wait until each is ready.
@@ -165,6 +190,8 @@ class EdgeServer:
         """Kill the workers, close the sockets. Replies already written get a bounded time."""
         if self._context.closed:
             return
+        if self._pages is not None:
+            self._pages.close()
         self._epoll.close()
         self._executor.close()
         self._gate.close()
@@ -174,6 +201,19 @@ class EdgeServer:
             signal.set_wakeup_fd(-1)
         os.close(self._wake_read)
         os.close(self._wake_write)
+
+    def _serve_pages(self) -> PageServer | None:
+        port = self._config.metrics_port
+        if port is None:
+            return None
+        from edge_server.watching.server_page import serve_pages  # without pages, no library
+
+        try:
+            return serve_pages(self._config.metrics_bind, port, self._mailbox.tally, self.state)
+        except ConfigError:
+            self._pages = None
+            self.close()
+            raise
 
     def _wait_s(self) -> float:
         """How long the loop may wait for news, rounded up to what the kernel's timer can do."""
@@ -257,7 +297,7 @@ class EdgeServer:
             busy=self._dispatcher.busy,
             queued=self._dispatcher.queued,
             received=self._mailbox.received,
-            answered=dict(self._mailbox.answered),
+            answered=dict(self._mailbox.tally.outcomes),
             workers_replaced=self._replaced,
             undeliverable=self._mailbox.undeliverable,
         )

@@ -18,14 +18,14 @@ _tasks = logging.getLogger(TASK_LOGGER)
 
 
 def log_task(
-    request_id: int, kind: str, outcome: str, queue_s: float, compute_s: float, message: str = ""
+    request_id: int, kind: str, outcome: str, total_s: float, compute_s: float, message: str = ""
 ) -> None:
     """Log the end of one task.
 
     Args:
         request_id: the client's id of the request.
-        outcome: ``done`` or an error code.
-        queue_s, compute_s: seconds in the server that were not the task, and those that were.
+        outcome: ``ok`` or an error code.
+        total_s, compute_s: seconds from the whole request to its answer, and of the task itself.
         message: why it failed.
     """
     if not _tasks.isEnabledFor(logging.INFO):
@@ -34,7 +34,7 @@ def log_task(
         "id": request_id,
         "kind": kind,
         "outcome": outcome,
-        "queue_s": round(queue_s, 6),
+        "queue_s": round(max(0.0, total_s - compute_s), 6),
         "compute_s": round(compute_s, 6),
     }
     if message:
@@ -64,8 +64,10 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=True)
 
 
-def configure_logs(log_format: Literal["text", "json"], level: str) -> None:
-    """Log to stderr in that format, from that level on."""
+def configure_logs(log_format: Literal["text", "json"], level: str | None) -> None:
+    """Log to stderr in that format, from that level on; None: info in JSON, warning in text."""
+    if level is None:
+        level = "info" if log_format == "json" else "warning"
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if log_format == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler])

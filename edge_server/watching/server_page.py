@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -14,47 +13,10 @@ from prometheus_client.core import (
     Metric,
 )
 
-from edge_server.watching.http import Page
+from edge_server.watching.http import Page, PageServer
 from edge_server.watching.metrics_page import histogram_family, metrics_page
+from edge_server.watching.state import ServerState
 from edge_server.watching.tally import ServerTally
-
-
-@dataclass(frozen=True, slots=True)
-class ServerState:
-    """How a server stands at one moment.
-
-    Attributes:
-        waiting, running: tasks admitted and not answered yet.
-        workers, ready: workers it is to have; those that are idle or run a task.
-        draining: it takes no task any more.
-        received: messages of any kind.
-        restarts: workers that ended and were replaced.
-        undeliverable: answers whose client had gone or did not read.
-        gate: connections by what became of them at the gate, e.g. ``accepted``.
-        connections: open ones.
-        locked: the authenticator has died, and nobody new is let in.
-    """
-
-    waiting: int
-    running: int
-    workers: int
-    ready: int
-    draining: bool
-    received: int
-    restarts: int
-    undeliverable: int
-    gate: Mapping[str, int] = field(default_factory=dict)
-    connections: int = 0
-    locked: bool = False
-
-    @property
-    def health(self) -> tuple[bool, str]:
-        """Whether a task that came now would be taken, and the reason in a word or two."""
-        if self.draining:
-            return False, "draining"
-        if self.locked:
-            return False, "the authenticator has died: nobody new is let in"
-        return (True, "serving") if self.ready else (False, "no worker is ready")
 
 
 class ServerPages:
@@ -87,7 +49,7 @@ class ServerPages:
         state, tally = self._state(), self._tally
         outcomes = CounterMetricFamily(
             "edge_server_requests",
-            "Answered requests to run a task, by outcome: done, or the error code.",
+            "Answered requests to run a task, by outcome: ok, or the error code.",
             labels=("outcome",),
         )
         for outcome, count in sorted(tally.outcomes.copy().items()):
@@ -100,7 +62,9 @@ class ServerPages:
             "edge_server_queue_seconds", "Of the request, what was not the task.", tally.queue
         )
         compute = HistogramMetricFamily(
-            "edge_server_compute_seconds", "The task itself, of those done.", labels=("kind",)
+            "edge_server_compute_seconds",
+            "The task itself, of those ok.",
+            labels=("kind",),
         )
         for kind, histogram in sorted(tally.compute.copy().items()):
             compute.add_metric((kind,), *histogram.cumulative())
@@ -118,6 +82,11 @@ class ServerPages:
         )
         yield CounterMetricFamily(
             "edge_server_worker_restarts", "Workers that ended and were replaced.", state.restarts
+        )
+        yield GaugeMetricFamily(
+            "edge_server_quarantined_tasks",
+            "Tasks not run any more, since they ended their workers.",
+            state.quarantined,
         )
         yield CounterMetricFamily(
             "edge_server_received_messages", "Messages of any kind.", state.received
@@ -144,3 +113,15 @@ class ServerPages:
         yield GaugeMetricFamily(
             "edge_server_locked", "1 once the authenticator has died.", float(state.locked)
         )
+
+
+def serve_pages(
+    bind: str, port: int, tally: ServerTally, state: Callable[[], ServerState]
+) -> PageServer:
+    """Serve a server's pages at ``/metrics`` and ``/healthz`` until the result is closed.
+
+    Raises:
+        ConfigError: it cannot listen there.
+    """
+    pages = ServerPages(tally, state)
+    return PageServer(bind, port, {"/metrics": pages.metrics, "/healthz": pages.health})

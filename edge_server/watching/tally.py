@@ -11,7 +11,7 @@ from collections import Counter
 
 from edge_server.protocol import ErrorCode
 
-DONE = "done"
+OK = "ok"
 """The outcome of a request that was answered with its task's output; others are error codes."""
 OTHER_KINDS = "other"
 MAX_KINDS = 64
@@ -70,9 +70,9 @@ class ServerTally:
     """What became of the tasks a server was asked to run.
 
     Attributes:
-        outcomes: answered requests by ``done`` or error code.
+        outcomes: replies to tasks, and refusals of messages, by ``ok`` or error code.
         request, queue: seconds from arrival to answer, and what of it was not the task.
-        compute: seconds of the task itself, by kind, of those that were done.
+        compute: seconds of the task itself, by kind, of those that were ok.
         late: outputs that were ready only after their client had stopped waiting.
     """
 
@@ -90,7 +90,7 @@ class ServerTally:
 
         Args:
             kind: the task's name.
-            code: why it failed; None when it is done.
+            code: why it failed; None when it is ok.
             compute_s: seconds of the task itself.
             total_s: seconds since the whole request was there.
             budget_s: seconds its client was going to wait, counted from the same moment.
@@ -100,9 +100,11 @@ class ServerTally:
         if code is not None:
             self.outcomes[code] += 1
             return
-        self.outcomes[DONE] += 1
+        self.outcomes[OK] += 1
         if total_s > budget_s:
             self.late += 1
+        if compute_s > total_s:  # a second request got the first one's answer: nothing ran
+            return
         histogram = self.compute.get(kind)
         if histogram is None:
             histogram = self._new_kind(kind)

@@ -15,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from edge_server.protocol import ErrorCode
 from edge_server.watching.http import PageServer
 from edge_server.watching.logs import JsonFormatter, log_task
-from edge_server.watching.server_page import ServerPages, ServerState
+from edge_server.watching.server_page import ServerPages
+from edge_server.watching.state import ServerState
 from edge_server.watching.tally import MAX_KINDS, OTHER_KINDS, Histogram, ServerTally
 from offload.errors import ConfigError
 
@@ -61,7 +62,7 @@ def test_a_page_holds_what_was_counted() -> None:
     def one(name: str, **labels: str) -> float:
         return page[f"edge_server_{name}", tuple(sorted(labels.items()))]
 
-    assert one("requests_total", outcome="done") == 2
+    assert one("requests_total", outcome="ok") == 2
     assert one("requests_total", outcome="busy") == 1
     assert one("late_answers_total") == 1
     assert one("request_seconds_count") == 3
