@@ -30,19 +30,25 @@ def compress(payload: bytes) -> bytes:
     return zstandard.ZstdCompressor(level=LEVEL).compress(payload)
 
 
-def decompress(frame: bytes | bytearray | memoryview, size: int, *, request_id: int = 0) -> bytes:
+def decompress(
+    frame: bytes | bytearray | memoryview,
+    size: int,
+    *,
+    request_id: int = 0,
+    code: ErrorCode = ErrorCode.BAD_REQUEST,
+) -> bytes:
     """Undo :func:`compress`; no byte is written before the frame's own claim has been checked.
 
     Args:
         frame: what came.
         size: decompressed bytes, as the header said; the caller has bounded it.
         request_id: named in the error.
+        code: of the error.
 
     Raises:
-        ProtocolError: ``bad_request``: it is no zstd frame, or not of that size; or the package is
-            missing here.
+        ProtocolError: it is no zstd frame, or not of that size; or the package is missing here.
     """
-    _check_available(request_id)
+    _check_available(request_id, code)
     import zstandard
 
     # The size in the frame is what zstandard allocates, whatever limit it is given.
@@ -51,7 +57,7 @@ def decompress(frame: bytes | bytearray | memoryview, size: int, *, request_id: 
         if claimed != size:
             said = "nothing" if claimed < 0 else f"{claimed} bytes"
             raise ProtocolError(
-                ErrorCode.BAD_REQUEST,
+                code,
                 f"the zstd frame says {said} of its size, the header {size} bytes",
                 request_id,
             )
@@ -59,10 +65,10 @@ def decompress(frame: bytes | bytearray | memoryview, size: int, *, request_id: 
         return decompressor.decompress(frame, allow_extra_data=False)
     except zstandard.ZstdError as error:
         message = f"no zstd frame: {error}"
-        raise ProtocolError(ErrorCode.BAD_REQUEST, message, request_id) from error
+        raise ProtocolError(code, message, request_id) from error
 
 
-def _check_available(request_id: int = 0) -> None:
+def _check_available(request_id: int = 0, code: ErrorCode = ErrorCode.BAD_REQUEST) -> None:
     if not AVAILABLE:
         message = f"this side has no zstd; send it as it is, or {HOW_TO_GET}"
-        raise ProtocolError(ErrorCode.BAD_REQUEST, message, request_id)
+        raise ProtocolError(code, message, request_id)

@@ -2,7 +2,8 @@
 
 The policy places the task. On the device it runs at once. On the edge it gets a budget; when the
 edge does not answer in it, says BUSY or fails, the device runs the task after all, and the time
-lost counts. Pure logic: executors, clock and budget are injected.
+lost counts. A hedged engine starts the device in time for the deadline instead, while the edge is
+still out. Pure logic: executors, clock and budget are injected.
 """
 
 from __future__ import annotations
@@ -12,12 +13,15 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TypeAlias
 
+from offload.attempt import Attempt, TaskRecord
 from offload.cost_model import edge_budget_s, transfer
-from offload.errors import ConfigError, OffloadError, RemoteError, RemoteFailure
+from offload.errors import ConfigError, OffloadError, RemoteError
+from offload.hedged_run import HedgedRuns, default_margin_s
 from offload.interfaces import Clock, Executor, LinkEstimator, Policy
 from offload.link_memory import LinkMemory
+from offload.poison import Poison
 from offload.types import (
     DecisionContext,
     EdgeState,
@@ -29,21 +33,9 @@ from offload.types import (
     TaskInstance,
 )
 
-WORKER_DIED = "worker_died"
-"""The error code of a task that took its server worker with it."""
+__all__ = ["DecisionEngine", "MonotonicClock", "OnRecord", "TaskRecord"]
+
 _LEAST_S = 1e-6
-_NO_COST = PlacementCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-
-@runtime_checkable
-class IsolatedExecutor(Protocol):
-    """An executor that says whether a task that crashes takes the caller's process with it.
-
-    A local executor that runs each task in a process of its own sets ``isolated`` to True. One
-    without the attribute counts as not isolated.
-    """
-
-    isolated: bool
 
 
 class MonotonicClock:
@@ -52,36 +44,6 @@ class MonotonicClock:
     def now(self) -> float:
         """Seconds since some fixed moment."""
         return time.monotonic()
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRecord:
-    """The key figures of one task, as it ended.
-
-    Attributes:
-        task: what was run.
-        chosen: where the policy placed it.
-        outcome: its terminal state.
-        cost: measured seconds, term by term. After a fallback ``queue_s`` holds the time lost on
-            the edge as well: to the local run, that was waiting.
-        total_s: from the call to the outcome, the decision included.
-        decision_s: what the policy took.
-        lost_s: time spent on an edge attempt that brought nothing.
-        budget_s: what the edge attempt was given; 0 when there was none.
-        deadline_met: it ended well, within the task's deadline.
-        reason: why, when the outcome is not a plain success.
-    """
-
-    task: TaskInstance
-    chosen: Placement
-    outcome: Outcome
-    cost: PlacementCost
-    total_s: float
-    decision_s: float
-    lost_s: float
-    budget_s: float
-    deadline_met: bool
-    reason: str
 
 
 OnRecord: TypeAlias = Callable[[TaskRecord], None]
@@ -105,6 +67,10 @@ class DecisionEngine:
         local_budget_s: bound on a local run. It is far beyond any deadline: a late answer of the
             device still beats none.
         on_record: called with the record of each task, once.
+        hedge: start the local run in time for the deadline even while the edge is still out, and
+            end every task by its deadline (:mod:`offload.hedged_run`); ``budget_s`` and
+            ``local_budget_s`` are then not looked at, and :meth:`close` has to be called.
+        margin_s: with ``hedge``, how much earlier than predicted the local run starts.
     """
 
     def __init__(
@@ -118,6 +84,8 @@ class DecisionEngine:
         budget_s: Callable[[DecisionContext], float] = edge_budget_s,
         local_budget_s: float = 600.0,
         on_record: OnRecord | None = None,
+        hedge: bool = False,
+        margin_s: Callable[[DecisionContext], float] = default_margin_s,
     ) -> None:
         self._policy = policy
         self._local = local
@@ -127,9 +95,23 @@ class DecisionEngine:
         self._budget_s = budget_s
         self._local_budget_s = local_budget_s
         self._on_record = on_record
+        self._poison = Poison(local)
+        self._hedged = (
+            HedgedRuns(local, edge, self._clock, self._poison, margin_s) if hedge else None
+        )
         self._deciding = threading.Lock()
         self._memory = LinkMemory()
         self._last_run: _RemoteRun | None = None
+
+    def close(self) -> None:
+        """Wait for what hedged tasks left under way."""
+        if self._hedged is not None:
+            self._hedged.close()
+
+    @property
+    def late_answers(self) -> int:
+        """Good answers that came after their task had ended, and were dropped."""
+        return 0 if self._hedged is None else self._hedged.late_answers
 
     def run(self, task: TaskInstance, payload: bytes, context: DecisionContext) -> ExecutionResult:
         """Place the task, run it, and fall back to the device where the edge fails.
@@ -151,17 +133,13 @@ class DecisionEngine:
         with self._deciding:
             context = self.observe(context)
             chosen = self._place(context)
-        attempt = _Attempt(task, payload, context, chosen, started_s, self._clock.now())
+        attempt = Attempt(task, payload, context, chosen, started_s, self._clock.now())
         try:
             result = self._run(attempt)
         except OffloadError as error:
-            cost = replace(_NO_COST, queue_s=attempt.lost_s)
-            reason = _joined(attempt.reason, str(error))
-            result = ExecutionResult(Outcome.FAILED, b"", cost, detail=reason)
+            result = attempt.failed(str(error))
         except BaseException as error:
-            cost = replace(_NO_COST, queue_s=attempt.lost_s)
-            reason = _joined(attempt.reason, f"{type(error).__name__}: {error}")
-            self._record(attempt, ExecutionResult(Outcome.FAILED, b"", cost, detail=reason))
+            self._record(attempt, attempt.failed(f"{type(error).__name__}: {error}"))
             raise
         self._record(attempt, result)
         return result
@@ -191,70 +169,33 @@ class DecisionEngine:
                 f"policy {self._policy.name!r} answered {answer!r}; 0 (local) or 1 (edge) is right"
             ) from error
 
-    def _run(self, attempt: _Attempt) -> ExecutionResult:
+    def _run(self, attempt: Attempt) -> ExecutionResult:
+        result = self._hedged.run(attempt) if self._hedged else self._one_by_one(attempt)
+        if result.outcome is Outcome.REMOTE_OK:
+            self._last_run = _remembered(attempt, result.cost, self._clock.now())
+        return result
+
+    def _one_by_one(self, attempt: Attempt) -> ExecutionResult:
+        """The edge alone for its budget, then the device."""
         if attempt.chosen is Placement.LOCAL:
-            return self._local.execute(attempt.task, attempt.payload, self._local_budget_s)
+            return self._run_locally(attempt)
         attempt.budget_s = float(self._budget_s(attempt.context))
         sent_s = self._clock.now()
         try:
-            result = self._edge.execute(attempt.task, attempt.payload, attempt.budget_s)
+            return self._edge.execute(attempt.task, attempt.payload, attempt.budget_s)
         except RemoteError as error:
             attempt.lost_s = self._clock.now() - sent_s
             attempt.reason = f"{type(error).__name__}: {error}"
-            if isinstance(error, RemoteFailure) and error.code == WORKER_DIED:
-                self._check_isolated()
-            return self._fall_back(attempt)
-        self._last_run = _remembered(attempt, result.cost, self._clock.now())
-        return result
+            self._poison.saw(attempt.task, attempt.payload, error)
+            return attempt.fell_back(self._run_locally(attempt))
 
-    def _fall_back(self, attempt: _Attempt) -> ExecutionResult:
-        result = self._local.execute(attempt.task, attempt.payload, self._local_budget_s)
-        cost = replace(result.cost, queue_s=result.cost.queue_s + attempt.lost_s)
-        reason = _joined(attempt.reason, result.detail)
-        if result.outcome is Outcome.FAILED:
-            return replace(result, cost=cost, detail=reason)
-        return replace(result, outcome=Outcome.FALLBACK_OK, cost=cost, detail=reason)
+    def _run_locally(self, attempt: Attempt) -> ExecutionResult:
+        self._poison.check(attempt.task, attempt.payload)
+        return self._local.execute(attempt.task, attempt.payload, self._local_budget_s)
 
-    def _check_isolated(self) -> None:
-        """Refuse to run in this very process what has just killed another."""
-        local = self._local
-        if not (isinstance(local, IsolatedExecutor) and local.isolated is True):
-            raise OffloadError("not run locally: the local executor shares this process")
-
-    def _record(self, attempt: _Attempt, result: ExecutionResult) -> None:
-        if self._on_record is None:
-            return
-        total_s = self._clock.now() - attempt.started_s
-        in_time = total_s <= attempt.context.task.deadline_s
-        self._on_record(
-            TaskRecord(
-                task=attempt.task,
-                chosen=attempt.chosen,
-                outcome=result.outcome,
-                cost=result.cost,
-                total_s=total_s,
-                decision_s=attempt.decided_s - attempt.started_s,
-                lost_s=attempt.lost_s,
-                budget_s=attempt.budget_s,
-                deadline_met=bool(in_time and result.outcome is not Outcome.FAILED),
-                reason=result.detail,
-            )
-        )
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """One task on its way, and what has become of it so far."""
-
-    task: TaskInstance
-    payload: bytes
-    context: DecisionContext
-    chosen: Placement
-    started_s: float
-    decided_s: float
-    budget_s: float = 0.0
-    lost_s: float = 0.0
-    reason: str = ""
+    def _record(self, attempt: Attempt, result: ExecutionResult) -> None:
+        if self._on_record is not None:
+            self._on_record(attempt.record(result, self._clock.now()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +209,7 @@ class _RemoteRun:
     back_s: float
 
 
-def _remembered(attempt: _Attempt, cost: PlacementCost, now_s: float) -> _RemoteRun:
+def _remembered(attempt: Attempt, cost: PlacementCost, now_s: float) -> _RemoteRun:
     context = attempt.context
     predicted = context.moved or transfer(context.link, context.task, context.congestion_control)
     return _RemoteRun(
@@ -283,7 +224,3 @@ def _remembered(attempt: _Attempt, cost: PlacementCost, now_s: float) -> _Remote
 def _surprise(measured_s: float, predicted_s: float) -> float:
     """ln(measured / predicted), of seconds that a clock too coarse may call 0."""
     return math.log(max(measured_s, _LEAST_S) / max(predicted_s, _LEAST_S))
-
-
-def _joined(first: str, second: str) -> str:
-    return f"{first}; {second}" if first and second else first or second

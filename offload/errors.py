@@ -13,6 +13,7 @@ OffloadError
 ├── VoidRun              a measurement that does not count, because the machine was too busy
 └── RemoteError          the edge server did not give a usable answer
     ├── RemoteTimeout    no answer within the budget
+    │   └── RemoteDisconnected  no connection, or it broke: nothing is known of the request
     ├── RemoteBusy       the server's queue was full and it said so
     └── RemoteFailure    the server answered with a typed error
 """
@@ -87,8 +88,20 @@ class RemoteTimeout(RemoteError):
     """No answer from the edge server within the budget."""
 
 
+class RemoteDisconnected(RemoteTimeout):
+    """There is no connection to the edge server, or it broke; the request may have run there."""
+
+
 class RemoteBusy(RemoteError):
-    """The edge server's queue was full, and it said so."""
+    """The edge server's queue was full, and it said so.
+
+    Attributes:
+        retry_after_s: when it expects to have room; 0: it did not say.
+    """
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class RemoteFailure(RemoteError):

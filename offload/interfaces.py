@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
 
 from offload.types import DecisionContext, ExecutionResult, IntArray, LinkState, TaskInstance
@@ -43,6 +44,17 @@ class Executor(Protocol):
             RemoteTimeout, RemoteBusy, RemoteFailure: from a remote executor.
             TaskError: the task is unknown or its input bad.
         """
+        ...
+
+
+@runtime_checkable
+class QueueingExecutor(Executor, Protocol):
+    """An executor with a queue of its own, from which a task that has not begun can be taken."""
+
+    def submit(
+        self, task: TaskInstance, payload: bytes, budget_s: float
+    ) -> Future[ExecutionResult]:
+        """As :meth:`execute`, without waiting for it."""
         ...
 
 

@@ -15,7 +15,8 @@ import msgspec
 
 from offload.cpu_quota import CpuLimit, Method
 from offload.errors import ConfigError, TaskError
-from offload.local_worker import Order, Report, receive_frame, send_frame
+from offload.local_worker import Order, Report, receive_frame, run_project_task, send_frame
+from offload.task_function import RunTask, reference
 from offload.tasks import get_task
 from offload.types import ExecutionResult, Outcome, PlacementCost, TaskInstance
 
@@ -44,6 +45,8 @@ class LocalExecutor:
         slowdown: times slower than a full core; 1 for a full core.
         core: the CPU core to pin the child to; None leaves it to the scheduler.
         method: as for :class:`offload.cpu_quota.CpuLimit`.
+        run_task: what the child calls, ``(kind, payload) -> bytes``: a top-level function of an
+            importable module. The default runs the project's own tasks.
 
     Attributes:
         limit: the CPU limit, with the method it uses and why.
@@ -52,14 +55,19 @@ class LocalExecutor:
             that is a task's wall time; other load on the core does not add to it.
 
     Raises:
-        ConfigError: ``slowdown`` or ``core`` is out of bounds.
+        ConfigError: ``slowdown`` or ``core`` is out of bounds, or ``run_task`` cannot be imported.
     """
 
     isolated = True
 
     def __init__(
-        self, slowdown: float = 4.0, core: int | None = None, method: Method | None = None
+        self,
+        slowdown: float = 4.0,
+        core: int | None = None,
+        method: Method | None = None,
+        run_task: RunTask = run_project_task,
     ) -> None:
+        self._run_task = reference(run_task)
         allowed = os.sched_getaffinity(0)
         if core is not None and core not in allowed:
             raise ConfigError(f"core {core} is not one this process may use: {sorted(allowed)}")
@@ -75,7 +83,9 @@ class LocalExecutor:
         return None if self._child is None else self._child.process.pid
 
     def warm_up(self, kinds: Iterable[str]) -> None:
-        """Load the models of these kinds, with the limit lifted; a new child loads them again.
+        """Start the child, and have it load the models of these kinds, with the limit lifted.
+
+        A new child loads them again. The kinds are the project's own.
 
         Raises:
             TaskError: a kind is unknown or cannot run here.
@@ -135,7 +145,7 @@ class LocalExecutor:
         if self._child is not None and self._child.process.poll() is None:
             return self._child
         self._stop()
-        self._child = child = _Child.start(self._core)
+        self._child = child = _Child.start(self._core, self._run_task)
         try:
             self.limit.add(child.process.pid)
             for kind in self._warm_kinds:
@@ -172,7 +182,7 @@ class _Child:
     channel: socket.socket
 
     @classmethod
-    def start(cls, core: int | None) -> _Child:
+    def start(cls, core: int | None, run_task: str) -> _Child:
         """Start one and wait until it takes orders.
 
         Raises:
@@ -180,13 +190,14 @@ class _Child:
         """
         ours, theirs = socket.socketpair()
         package_root = str(Path(__file__).resolve().parent.parent)
-        search = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
+        # What this process can import, the child can: its task may come with the user's program.
+        search = os.pathsep.join(dict.fromkeys([package_root, *filter(None, sys.path)]))
         descriptor = theirs.fileno()
         with theirs:
             try:
                 process = subprocess.Popen(
                     [sys.executable, "-m", "offload.local_worker", str(descriptor),
-                     str(os.getpid())],
+                     str(os.getpid()), run_task],
                     pass_fds=[descriptor],
                     env={**os.environ, **ONE_THREAD, "PYTHONPATH": search},
                     stdin=subprocess.DEVNULL,

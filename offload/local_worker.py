@@ -1,7 +1,8 @@
 """The child process of :class:`offload.local_executor.LocalExecutor`: runs tasks, one at a time.
 
-Started as ``python -m offload.local_worker FD PARENT_PID``; FD is its end of a socket pair. Frames
-on it are a length (8 bytes, big-endian) and a msgpack message; never a pickle.
+Started as ``python -m offload.local_worker FD PARENT_PID MODULE:NAME``; FD is its end of a socket
+pair, the last names the function that runs a task. Frames on the pair are a length (8 bytes,
+big-endian) and a msgpack message; never a pickle.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import struct
 import sys
 import threading
 import time
+import traceback
 
 import msgspec
 
-from offload.errors import TaskError
+from offload.errors import ConfigError, TaskError
+from offload.task_function import RunTask, function_at
 from offload.tasks import get_task
 
 LENGTH = struct.Struct("!Q")
@@ -80,6 +83,7 @@ def main() -> None:
     """Serve orders until the channel closes."""
     descriptor, parent = int(sys.argv[1]), int(sys.argv[2])
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
+    run_task = function_at(sys.argv[3])
     with socket.socket(fileno=descriptor) as channel:
         send_frame(channel, Report(b"", "", 0.0, 0.0))  # ready
         while True:
@@ -87,18 +91,31 @@ def main() -> None:
                 order = msgspec.msgpack.decode(receive_frame(channel), type=Order)
             except EOFError:
                 return
-            send_frame(channel, _obey(order))
+            send_frame(channel, _obey(run_task, order))
 
 
-def _obey(order: Order) -> Report:
+def run_project_task(kind: str, payload: bytes) -> bytes:
+    """Run one of the project's own tasks.
+
+    Raises:
+        TaskError: no such task on this machine, or it does not take this payload.
+    """
+    return get_task(kind).run(payload)
+
+
+def _obey(run_task: RunTask, order: Order) -> Report:
+    # Wall time is the device's latency; CPU time says how much of it was work.
+    wall, cpu = time.perf_counter(), time.process_time()
     try:
-        task = get_task(order.kind)
-        # Wall time is the device's latency; CPU time says how much of it was work.
-        wall, cpu = time.perf_counter(), time.process_time()
-        output = task.run(order.payload)
-        return Report(output, "", time.perf_counter() - wall, time.process_time() - cpu)
-    except TaskError as error:
+        output = run_task(order.kind, order.payload)
+        if not isinstance(output, bytes):
+            raise TypeError(f"task {order.kind!r} returned {type(output).__name__}, not bytes")
+    except (TaskError, ConfigError) as error:
         return Report(None, str(error), 0.0, 0.0)
+    except Exception as error:  # a task's own bug is an answer, not the end of this process
+        traceback.print_exc(file=sys.stderr)
+        return Report(None, f"{type(error).__name__}: {error}", 0.0, 0.0)
+    return Report(output, "", time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def _die_with(parent: int) -> None:

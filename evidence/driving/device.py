@@ -13,11 +13,12 @@ import tyro
 
 from agents.policies import collect
 from evidence.driving.driver import Driver, Sides
-from evidence.driving.executors import EdgePool, QueuedLocal, QuietProbes
+from evidence.driving.executors import EdgePool, QuietProbes
 from evidence.driving.messages import Drive, DriveOrder, DriveOver, Prepare, Prepared
 from netem.estimator import LinkTracker
 from offload.errors import ConfigError, OffloadError
 from offload.interfaces import Policy
+from offload.local_queue import LocalQueue
 from offload.tasks import get_task
 from offload.types import TaskInstance
 from testbed.device import Device, DeviceOptions, main, make_client, make_prober
@@ -80,7 +81,7 @@ class DrivenDevice(Device):
             prober.start()
             quiet = stack.enter_context(closing(QuietProbes(prober)))
             predicted_s = {a.task: float(a.predicted.local_s) for a in order.arrivals}
-            local = stack.enter_context(closing(QueuedLocal(self._local, predicted_s)))
+            local = stack.enter_context(closing(LocalQueue(self._local, predicted_s.__getitem__)))
             algorithm = clients[0].congestion_control() or self._options.congestion_control
             sides = Sides(local, EdgePool(clients, quiet), prober, algorithm)
             driver = Driver(order, self._policy, sides)

@@ -12,12 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from evidence.driving.executors import EdgePool, QueuedLocal
+from evidence.driving.executors import EdgePool
 from evidence.driving.messages import Arrival, Drive, Driven
 from offload.energy_model import CPU_BUSY_W, IDLE_W, get_radio
 from offload.engine import DecisionEngine, TaskRecord
 from offload.errors import OffloadError
 from offload.interfaces import LinkEstimator, Policy
+from offload.local_queue import LocalQueue
 from offload.tasks import get_task
 from offload.types import (
     NEVER_S,
@@ -41,7 +42,7 @@ class Sides:
         congestion_control: of the connections.
     """
 
-    local: QueuedLocal
+    local: LocalQueue
     edge: EdgePool
     estimator: LinkEstimator
     congestion_control: str

@@ -1,4 +1,4 @@
-"""The device's two sides while several tasks are under way: one CPU, and several connections."""
+"""The edge while several tasks are under way: several connections, and no probes meanwhile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Protocol
@@ -15,60 +14,6 @@ from typing import Protocol
 from offload.errors import RemoteTimeout
 from offload.interfaces import Executor
 from offload.types import EdgeState, ExecutionResult, TaskInstance
-
-
-class QueuedLocal:
-    """A local executor that takes tasks from several threads and runs them one after the other.
-
-    Args:
-        executor: runs one task at a time.
-        predicted_s: what the device expects each task to take on it, in seconds.
-    """
-
-    isolated = True
-
-    def __init__(self, executor: Executor, predicted_s: dict[TaskInstance, float]) -> None:
-        self._executor = executor
-        self._predicted_s = predicted_s
-        self._worker = ThreadPoolExecutor(1, thread_name_prefix="local")
-        self._lock = threading.Lock()
-        self._waiting_s = 0.0
-        self._running: tuple[float, float] | None = None
-
-    def execute(self, task: TaskInstance, payload: bytes, budget_s: float) -> ExecutionResult:
-        """See :class:`offload.interfaces.Executor`; ``queue_s`` holds the wait for the CPU."""
-        with self._lock:
-            self._waiting_s += self._predicted_s[task]
-        return self._worker.submit(self._run, task, payload, budget_s, time.monotonic()).result()
-
-    def backlog_s(self) -> float:
-        """Predicted seconds of the work that waits, and of what is left of the task that runs."""
-        with self._lock:
-            left_s = 0.0
-            if self._running is not None:
-                began_s, takes_s = self._running
-                left_s = max(0.0, began_s + takes_s - time.monotonic())
-            return left_s + self._waiting_s
-
-    def close(self) -> None:
-        """Wait for the task that runs, and end the thread."""
-        self._worker.shutdown(cancel_futures=True)
-
-    def _run(
-        self, task: TaskInstance, payload: bytes, budget_s: float, queued_s: float
-    ) -> ExecutionResult:
-        began_s = time.monotonic()
-        with self._lock:
-            takes_s = self._predicted_s[task]
-            self._waiting_s -= takes_s
-            self._running = (began_s, takes_s)
-        try:
-            done = self._executor.execute(task, payload, budget_s)
-        finally:
-            with self._lock:
-                self._running = None
-        waited_s = began_s - queued_s
-        return replace(done, cost=replace(done.cost, queue_s=done.cost.queue_s + waited_s))
 
 
 class EdgePool:

@@ -161,7 +161,7 @@ def test_what_was_sent_into_a_broken_connection_is_not_run_by_the_next_server(
     time.sleep(0.1)
     marker = tmp_path / "started"
     with monkeypatch.context() as patch:
-        patch.setattr(client, "_wait_connected", lambda deadline_s: None)
+        patch.setattr(client._exchange, "wait_connected", lambda deadline_s: None)
         with pytest.raises(RemoteTimeout, match="broke"):
             client.execute(a_task("touch_then_sleep"), f"{marker} 0".encode(), 5.0)
     second = RunningServer(ServerConfig(port=first.port, workers=1))

@@ -9,8 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from evidence.driving.executors import EdgePool, QueuedLocal, QuietProbes
+from evidence.driving.executors import EdgePool, QuietProbes
 from offload.errors import RemoteTimeout
+from offload.local_queue import LocalQueue
 from offload.types import EdgeState, ExecutionResult, Outcome, PlacementCost, TaskInstance
 
 TASKS = [TaskInstance("face", "small", seed) for seed in range(4)]
@@ -48,7 +49,7 @@ def threads():
 
 def test_one_cpu_takes_tasks_in_turn_and_tells_its_backlog(threads):
     cpu = Gated()
-    with contextlib.closing(QueuedLocal(cpu, {task: 5.0 for task in TASKS})) as local:
+    with contextlib.closing(LocalQueue(cpu, lambda task: 5.0)) as local:
         assert local.backlog_s() == 0.0
         results = []
         for count, task in enumerate(TASKS[:3]):

@@ -1,0 +1,182 @@
+"""Requests and replies on one connection that is made again when it is given up."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import zmq
+
+from edge_server.connection import Connection, LinkUp
+from edge_server.protocol import (
+    Done,
+    ErrorCode,
+    Failed,
+    Pong,
+    ProtocolError,
+    Reply,
+    Request,
+    Stats,
+    check_frames,
+    decode_reply,
+    encode,
+)
+from edge_server.refusal import error_of
+from edge_server.sockets import ZERO_COPY_BYTES
+from offload.errors import RemoteDisconnected, RemoteFailure, RemoteTimeout
+
+ReplyT = TypeVar("ReplyT", Done, Pong, Stats)
+
+
+class Exchange:
+    """Sends requests and waits for their replies; one at a time, of one thread at a time.
+
+    Args:
+        connect: makes the connection, now and after each reset.
+        endpoint: named in errors.
+        has_keys: the connection has keys, for what an error says.
+        max_reply_bytes: largest answer taken.
+        on_pong: told of each pong, whoever waits for it or for something else.
+
+    Attributes:
+        late_replies: answers that came after their request was given up, and were dropped.
+        resets: connections dropped because an abandoned request was still being sent.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Connection],
+        endpoint: str,
+        has_keys: bool,
+        max_reply_bytes: int,
+        on_pong: Callable[[Pong], None],
+    ) -> None:
+        self._connect = connect
+        self._endpoint = endpoint
+        self._has_keys = has_keys
+        self._max_reply_bytes = max_reply_bytes
+        self._on_pong = on_pong
+        self._last_id = 0
+        self._losses = 0
+        self.late_replies = 0
+        self.resets = 0
+        self.connection = connect()
+
+    def next_id(self) -> int:
+        """An id no request of this exchange had before."""
+        self._last_id += 1
+        return self._last_id
+
+    def reset(self) -> None:
+        """Drop the connection with all that is under way on it, and make another."""
+        self.connection.close(abort=True)
+        self.connection = self._connect()
+
+    def wait_connected(self, deadline_s: float) -> None:
+        """Wait until the connection stands.
+
+        Raises:
+            RemoteDisconnected: it was refused or broke (known at once), or it takes too long.
+            RemoteFailure: the server does not let this client in.
+        """
+        self.connection.update()
+        while self.connection.state is not LinkUp.READY:
+            left_s = deadline_s - time.monotonic()
+            if self.connection.state is LinkUp.REFUSED:
+                raise RemoteDisconnected(self._no_answer())
+            if self.connection.state is LinkUp.NOT_LET_IN:
+                raise RemoteFailure(ErrorCode.UNAUTHORISED, self._not_let_in())
+            if left_s <= 0:
+                raise RemoteDisconnected(f"no connection to {self._endpoint} within the budget")
+            self.connection.poll(left_s)
+        self._losses = self.connection.losses
+
+    def send(self, header: Request, payload: bytes = b"") -> None:
+        """Hand one request over for sending, without waiting.
+
+        Raises:
+            RemoteTimeout: the queue is full of what the server does not take.
+        """
+        socket = self.connection.socket
+        try:
+            socket.send(encode(header), zmq.NOBLOCK | zmq.SNDMORE)
+            socket.send(payload, zmq.NOBLOCK, copy=len(payload) < ZERO_COPY_BYTES)
+        except zmq.Again:
+            self._give_up()
+            raise RemoteTimeout(f"{self._endpoint} takes no more data") from None
+
+    def reply_to(
+        self, request_id: int, expected: type[ReplyT], deadline_s: float
+    ) -> tuple[ReplyT, bytes]:
+        """Wait for one reply; pongs are taken in and late replies dropped meanwhile.
+
+        Raises:
+            RemoteTimeout: none came in time; RemoteDisconnected where the connection broke.
+            RemoteError: the server refused, as :func:`edge_server.refusal.error_of` says.
+            ProtocolError: what came is none of this protocol.
+        """
+        losses = self._losses
+        while True:
+            left_s = deadline_s - time.monotonic()
+            if left_s <= 0:
+                self._give_up()
+                raise RemoteTimeout(f"no answer from {self._endpoint} within the budget")
+            if not self.connection.poll(left_s):
+                if self.connection.losses != losses:
+                    self.reset()  # else what was still queued would go to the next server
+                    raise RemoteDisconnected(f"the connection to {self._endpoint} broke")
+                continue
+            reply, output = self._receive()
+            if isinstance(reply, Pong):
+                self._on_pong(reply)
+            if isinstance(reply, Failed) and reply.id in (request_id, 0):
+                raise error_of(reply)
+            if reply.id == request_id:
+                if not isinstance(reply, expected):
+                    kind = type(reply).__name__
+                    raise RemoteFailure(ErrorCode.BAD_REPLY, f"an unexpected {kind}")
+                return reply, output
+            if not isinstance(reply, Pong):
+                self.late_replies += 1
+
+    def _receive(self) -> tuple[Reply, bytes]:
+        """Read one message, whole.
+
+        Raises:
+            ProtocolError: it is none of this protocol.
+        """
+        frames = self.connection.socket.recv_multipart(copy=False)
+        try:
+            reply = decode_reply(frames[0].bytes)
+            zstd_bytes = reply.zstd_bytes if isinstance(reply, Done) else 0
+            sizes = [len(frame) for frame in frames]
+            check_frames(sizes, self._max_reply_bytes, reply.id, zstd_bytes)
+            times = reply.times
+            if not all(map(math.isfinite, (times.received_s, times.sent_s, times.compute_s))):
+                raise ProtocolError(ErrorCode.BAD_REPLY, "a time that is no number", reply.id)
+        except ProtocolError:
+            self.reset()  # whatever speaks there, its next bytes are not to be trusted either
+            raise
+        return reply, frames[1].bytes
+
+    def _give_up(self) -> None:
+        """After a timeout: an upload still under way is dropped, with its connection.
+
+        Where all has been sent the connection is kept, and the late answer dropped by its id.
+        """
+        self.connection.update()
+        if self.connection.unsent_bytes() != 0:
+            self.reset()
+            self.resets += 1
+
+    def _no_answer(self) -> str:
+        # A server that cannot read the handshake says nothing, it closes the connection.
+        lacks = "it has another key than the given" if self._has_keys else "it wants keys"
+        return f"no edge server answers at {self._endpoint}, or {lacks}"
+
+    def _not_let_in(self) -> str:
+        if not self._has_keys:
+            return f"{self._endpoint} wants a client with keys"
+        return f"{self._endpoint} checks no keys, or has not authorised this client's"

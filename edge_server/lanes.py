@@ -1,0 +1,107 @@
+"""A few connections to one server, each carrying one request at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from edge_server.client import EdgeClient
+from offload.errors import RemoteTimeout
+
+BULK_BYTES = 65_536
+"""From this size a payload is bulk: it takes longer on the link than a small one should wait."""
+
+
+class Lanes:
+    """Gives out connections, and keeps some of them free of bulk. Any thread.
+
+    A message has its connection to itself until it is answered, so a small one never waits behind
+    the bytes of a large one in the same TCP stream. No more than half of the connections carry
+    bulk, so one is soon free for a small one.
+
+    Args:
+        clients: one a connection, two at least.
+    """
+
+    def __init__(self, clients: Sequence[EdgeClient]) -> None:
+        self._idle = list(clients)  # the one whose task ended last comes last
+        self._quiet_since_s = {id(client): 0.0 for client in clients}
+        self._busy: list[EdgeClient] = []
+        self._bulk_left = len(clients) // 2
+        self._renewals = 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def lane(self, payload_bytes: int, deadline_s: float) -> Iterator[EdgeClient]:
+        """A connection for one request.
+
+        Args:
+            payload_bytes: decides whether it is bulk.
+            deadline_s: on the monotonic clock; no longer is waited for one.
+
+        Raises:
+            RemoteTimeout: none became free.
+        """
+        bulk = int(payload_bytes >= BULK_BYTES)
+        with self._changed:
+            free = self._changed.wait_for(
+                lambda: self._idle and (not bulk or self._bulk_left),
+                max(0.0, deadline_s - time.monotonic()),
+            )
+            if not free:
+                raise RemoteTimeout("every connection was in use for the whole budget")
+            client = self._idle.pop()  # the one used last: its window is open
+            self._busy.append(client)
+            self._bulk_left -= bulk
+            renewals = self._renewals
+        try:
+            yield client
+        finally:
+            if renewals != self._renewals:
+                client.reconnect()
+            self._return(client, bulk)
+
+    @contextmanager
+    def longest_idle(self) -> Iterator[EdgeClient | None]:
+        """The connection that was not used for the longest time; None: all are in use."""
+        with self._changed:
+            client = min(self._idle, key=self._quiet_since, default=None)
+            if client is not None:
+                self._idle.remove(client)
+        try:
+            yield client
+        finally:
+            if client is not None:
+                self._return(client, 0, ran_a_task=False)
+
+    def renew(self) -> None:
+        """Drop every connection and make it anew; one in use, when its request has ended."""
+        with self._changed:
+            self._renewals += 1
+            for client in self._idle:
+                client.reconnect()
+
+    def sending(self) -> dict[int, int]:
+        """Of each connection in use that the server's kernel owes acknowledgements: how many bytes.
+
+        Two looks that differ show that the link carries something.
+        """
+        with self._changed:
+            unsent = {id(client): client.unsent_bytes() for client in self._busy}
+        return {which: count for which, count in unsent.items() if count}
+
+    def _quiet_since(self, client: EdgeClient) -> float:
+        return self._quiet_since_s[id(client)]
+
+    def _return(self, client: EdgeClient, bulk: int, *, ran_a_task: bool = True) -> None:
+        with self._changed:
+            self._quiet_since_s[id(client)] = time.monotonic()
+            if ran_a_task:
+                self._busy.remove(client)
+                self._idle.append(client)
+            else:
+                self._idle.insert(0, client)
+            self._bulk_left += bulk
+            self._changed.notify_all()
