@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -22,6 +22,7 @@ from testbed.processes import named_port, read_line
 
 _ROOT = Path(__file__).resolve().parents[2]
 _END_S = 20.0
+_SAMPLE_S = 0.5
 
 
 class ChaosError(OffloadError):
@@ -191,10 +192,23 @@ def rss_bytes(pid: int) -> int:
     return pages * os.sysconf("SC_PAGESIZE")
 
 
-def stop_then_continue(pid: int, seconds: float) -> None:
-    """SIGSTOP a process for so long, then SIGCONT."""
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        time.sleep(seconds)
-    finally:
-        os.kill(pid, signal.SIGCONT)
+class Sampler:
+    """Notes what some processes hold, every half second. A context manager."""
+
+    def __init__(self, parts: Sequence[Part]) -> None:
+        self._parts = parts
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="sampler", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._over.wait(_SAMPLE_S):
+            for part in self._parts:
+                part.sample()

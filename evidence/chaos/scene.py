@@ -96,18 +96,25 @@ class Scene:
                 raise ChaosError(f"not within {timeout_s:g} s: {what}")
             time.sleep(_POLL_S)
 
-    def wait_served(self, clients: int, since_s: float, timeout_s: float) -> float:
+    def wait_served(self, clients: int, since_s: float, timeout_s: float, name: str = "") -> float:
         """Wait until so many clients have had an answer of the edge since then; when that was.
+
+        Args:
+            name: count only clients whose name begins so.
 
         Raises:
             ChaosError: they had none in time.
         """
+        served: dict[str, float] = {}
 
-        def served(scene: Scene) -> bool:
-            return sum(at_s > since_s for at_s in scene.served_s.values()) >= clients
+        def all_served(scene: Scene) -> bool:
+            for client, at_s in scene.served_s.items():
+                if at_s > since_s and client.startswith(name):
+                    served.setdefault(client, at_s)
+            return len(served) >= clients
 
-        self.wait(served, timeout_s, f"an answer of the edge for each of {clients} clients")
-        return max(self.served_s.values())
+        self.wait(all_served, timeout_s, f"an answer of the edge for each of {clients} clients")
+        return max(served.values())
 
 
 class StallWatch:

@@ -7,7 +7,6 @@ the same server.
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 
@@ -15,6 +14,7 @@ import msgspec
 
 from edge_server.config import ServerConfig
 from edge_server.server import EdgeServer
+from edge_server.watching.logs import configure_logs
 from edge_server.worker import die_with
 from evidence.chaos.tasks import run_task
 
@@ -23,7 +23,7 @@ def main(settings: str, parent_pid: int) -> None:
     """Serve until SIGTERM; the kernel ends it with its parent."""
     die_with(parent_pid)
     config = msgspec.json.decode(settings, type=ServerConfig)
-    logging.basicConfig(level=config.log_level.upper())
+    configure_logs(config.log_format, config.log_level)
     with EdgeServer(config, run_task=run_task) as server:
         server.stop_on_signals()
         server.start()
