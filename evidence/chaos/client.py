@@ -1,8 +1,9 @@
 """Clients with decision engines: ``python -m evidence.chaos.client OPTIONS HISTORY``.
 
-Each thread is one client: an :class:`EdgeClient`, a local executor and an engine whose policy is
-always the edge. It submits one task after the other until the process's standard input closes; what
-is under way is seen to its end. OPTIONS is a JSON object of :class:`ClientOptions`.
+Each thread is one client: a local executor and an engine whose policy is always the edge, which
+starts the local run in time for the deadline. All of a process share an :class:`EdgePool`. A client
+submits one task after the other until the process's standard input closes; what is under way is
+seen to its end. OPTIONS is a JSON object of :class:`ClientOptions`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_server.client import EdgeClient
+from edge_server.pool import EdgePool, PoolConfig
 from edge_server.worker import die_with
 from evidence.chaos.device import InChild, InClient
 from evidence.chaos.history import (
@@ -30,6 +31,7 @@ from evidence.chaos.history import (
     Submitted,
     Terminal,
 )
+from evidence.chaos.run_queue import waited_s
 from evidence.chaos.tasks import POISON, SQUARES, make_input
 from offload.engine import DecisionEngine
 from offload.types import (
@@ -90,10 +92,16 @@ class _Client:
     """One client, in a thread of its own."""
 
     def __init__(
-        self, name: str, options: ClientOptions, history: History, over: threading.Event
+        self,
+        name: str,
+        options: ClientOptions,
+        pool: EdgePool,
+        history: History,
+        over: threading.Event,
     ) -> None:
         self._name = name
         self._options = options
+        self._pool = pool
         self._history = history
         self._over = over
         self._rng = random.Random(f"{options.seed}/{name}")
@@ -103,17 +111,21 @@ class _Client:
 
     def run(self) -> None:
         """Submit tasks until it is over."""
-        options = self._options
-        with EdgeClient(options.host, options.port) as edge:
-            engine = DecisionEngine(
-                AlwaysEdge(), self._local, edge, on_record=lambda record: self._report()
-            )
+        engine = DecisionEngine(
+            AlwaysEdge(),
+            self._local,
+            self._pool,
+            hedge=True,
+            on_record=lambda record: self._report(),
+        )
+        try:
             while not self._over.is_set():
                 self._one_task(engine)
-                self._over.wait(self._rng.uniform(0.0, 2.0 * options.gap_s))
-            late = edge.late_replies
-        self._local.close()
-        self._history.write(ClientEnded(time.monotonic(), self._name, late))
+                self._over.wait(self._rng.uniform(0.0, 2.0 * self._options.gap_s))
+        finally:
+            engine.close()
+            self._local.close()
+        self._history.write(ClientEnded(time.monotonic(), self._name, engine.late_answers))
 
     def _one_task(self, engine: DecisionEngine) -> None:
         rng, options = self._rng, self._options
@@ -130,16 +142,23 @@ class _Client:
                 deadline_s, options.promised,
             )
         )  # fmt: skip
+        waited_before_s = self._waited_s()
         try:
             result = engine.run(TaskInstance(kind, "", n), payload, context)
         except Exception as error:  # the judge has to see it, whatever it is
             reason = f"{type(error).__name__}: {error}"
             self._history.write(Terminal(time.monotonic(), task, "raised", reason=reason))
             return
+        ended_s = time.monotonic()
+        held_s = max(0.0, self._waited_s() - waited_before_s)
         digest = hashlib.sha256(result.output).hexdigest() if result.output else ""
         self._history.write(
-            Terminal(time.monotonic(), task, str(result.outcome), digest, result.detail)
+            Terminal(ended_s, task, str(result.outcome), digest, result.detail, held_s)
         )
+
+    def _waited_s(self) -> float:
+        """How long this process and the local child have waited for a CPU so far."""
+        return waited_s({os.getpid(), self._local.pid})
 
     def _report(self) -> None:
         self._history.write(Reported(time.monotonic(), self._task))
@@ -164,8 +183,9 @@ def main(options: ClientOptions, path: Path, parent_pid: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the row, which then ends us
     over = threading.Event()
     names = [f"{options.name}.{number}" for number in range(options.threads)]
-    with History(path) as history:
-        clients = [_Client(name, options, history, over) for name in names]
+    config = PoolConfig(connections=max(2, options.threads), seed=options.seed)
+    with History(path) as history, EdgePool(options.host, options.port, config=config) as pool:
+        clients = [_Client(name, options, pool, history, over) for name in names]
         history.write(ClientStarted(time.monotonic(), names, os.getpid()))
         threads = [threading.Thread(target=client.run) for client in clients]
         for thread in threads:

@@ -5,9 +5,11 @@ The project's own local executor runs the project's tasks; these run the suite's
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -21,12 +23,14 @@ from offload.types import ExecutionResult, Outcome, PlacementCost, TaskInstance
 
 _ROOT = Path(__file__).resolve().parents[2]
 _START_S = 30.0
+_LEAST_BUDGET_S = 1e-3
 
 
 class InClient:
     """Runs a task in the client's own process: what must never be given a poison task."""
 
     isolated = False
+    pid = os.getpid()
 
     def __init__(self, history: History) -> None:
         self._history = history
@@ -41,27 +45,34 @@ class InClient:
 
 
 class InChild:
-    """Runs tasks in a child process, which is replaced when a task has killed it."""
+    """Runs tasks, one at a time, in a child process that is replaced when a task has killed it."""
 
     isolated = True
 
     def __init__(self, history: History) -> None:
         self._history = history
+        self._one_at_a_time = threading.Lock()
         self._start()
+
+    @property
+    def pid(self) -> int:
+        """The child's process id."""
+        return self._process.pid
 
     def execute(self, task: TaskInstance, payload: bytes, budget_s: float) -> ExecutionResult:
         """Run it in the child; FAILED when the child dies of it or it takes too long."""
         start_s = time.monotonic()
-        self._channel.settimeout(budget_s)
-        try:
-            send_frame(self._channel, Order(task.kind, payload))
-            report = msgspec.msgpack.decode(receive_frame(self._channel), type=Report)
-        except (OSError, EOFError) as error:
-            self.close()
-            self._start()
-            detail = f"the process that ran the task died: {error}"
-            cost = _cost(time.monotonic() - start_s)
-            return ExecutionResult(Outcome.FAILED, b"", cost, detail=detail)
+        with self._one_at_a_time:
+            self._channel.settimeout(max(budget_s, _LEAST_BUDGET_S))
+            try:
+                send_frame(self._channel, Order(task.kind, payload))
+                report = msgspec.msgpack.decode(receive_frame(self._channel), type=Report)
+            except (OSError, EOFError) as error:
+                self.close()
+                self._start()
+                detail = f"the process that ran the task died, or took too long: {error}"
+                cost = _cost(time.monotonic() - start_s)
+                return ExecutionResult(Outcome.FAILED, b"", cost, detail=detail)
         if report.output is None:
             raise TaskError(report.error)
         return _done(report.output, start_s)

@@ -102,12 +102,15 @@ class Terminal(_Event, frozen=True, tag="terminal"):
         outcome: of the engine (``remote_ok``, ``fallback_ok``, ...), or for a client without an
             engine ``remote_ok``, an error code of the protocol, or ``unanswered``.
         digest: SHA-256 of the answer; empty where there is none.
+        waited_s: how long the client's threads, and its local child, were ready to run meanwhile
+            and had no CPU.
     """
 
     task: str
     outcome: str
     digest: str = ""
     reason: str = ""
+    waited_s: float = 0.0
 
 
 class Fault(_Event, frozen=True, tag="fault"):

@@ -61,12 +61,30 @@ class Story:
     stalls: list[Stall] = field(default_factory=list)
     excused: set[str] = field(default_factory=set)
 
+    def held_s(self, given: Submitted, end: Terminal) -> float:
+        """Seconds of a task in which the machine, and nobody else, held it up.
+
+        The greater of two signs: how long a thread that only slept was kept from waking, and how
+        long the client's threads were ready to run and had no CPU.
+        """
+        return max(self.stalled_s(given.t_s, end.t_s), end.waited_s)
+
     def stalled_s(self, from_s: float, to_s: float) -> float:
-        """Seconds of that span in which the machine held up a thread that only slept."""
+        """Seconds of that span in which a thread that only slept was kept from waking."""
         return sum(
             max(0.0, min(to_s, stall.t_s) - max(from_s, stall.t_s - stall.lasts_s))
             for stall in self.stalls
         )
+
+    def promised(self) -> dict[str, tuple[Submitted, Terminal]]:
+        """Tasks that had to be answered by their deadline, with their (first) end."""
+        return {
+            task: (self.submitted[task][0], ends[0])
+            for task, ends in self.terminal.items()
+            if task in self.submitted
+            and self.submitted[task][0].promised
+            and self.submitted[task][0].kind != POISON
+        }
 
 
 def read_story(events: Sequence[Event]) -> Story:
@@ -161,24 +179,28 @@ def wrong_answer(story: Story) -> Iterator[tuple[str, str]]:
 
 
 def late(story: Story) -> Iterator[tuple[str, str]]:
-    """A promised task ends by deadline + 50 ms; time in which the machine stood is not counted."""
-    for task in late_tasks(story):
-        end, given = story.terminal[task][0], story.submitted[task][0]
-        over_s = end.t_s - given.t_s - given.deadline_s
-        held_s = story.stalled_s(given.t_s, end.t_s)
+    """A promised task ends by deadline + 50 ms, time in which the machine held it up not counted."""
+    for task, (given, end) in story.promised().items():
+        over_s, held_s = end.t_s - given.t_s - given.deadline_s, story.held_s(given, end)
         if over_s - held_s > GRACE_S:
-            yield task, f"{over_s * 1e3:.0f} ms after its deadline ({held_s * 1e3:.0f} ms stalled)"
+            yield task, f"{over_s * 1e3:.0f} ms after its deadline ({held_s * 1e3:.0f} ms held up)"
 
 
-def late_tasks(story: Story) -> list[str]:
-    """Promised tasks that ended after deadline + 50 ms, whatever held them up."""
+def given_up(story: Story) -> Iterator[tuple[str, str]]:
+    """A promised task has its answer: its deadline leaves time for a local run."""
+    for task, (given, end) in story.promised().items():
+        if end.outcome not in ANSWERED and story.held_s(given, end) <= GRACE_S:
+            yield task, f"{end.outcome}, though a local run could have answered: {end.reason}"
+
+
+def excused(story: Story) -> list[str]:
+    """Promised tasks that ended late, or without an answer, only because the machine held them up."""
+    blamed = {task for rule in (late, given_up) for task, _ in rule(story)}
     return [
         task
-        for task, ends in story.terminal.items()
-        if task in story.submitted
-        and story.submitted[task][0].promised
-        and ends[0].t_s - story.submitted[task][0].t_s - story.submitted[task][0].deadline_s
-        > GRACE_S
+        for task, (given, end) in story.promised().items()
+        if task not in blamed
+        and (end.t_s - given.t_s - given.deadline_s > GRACE_S or end.outcome not in ANSWERED)
     ]
 
 
@@ -223,6 +245,7 @@ RULES: dict[str, Rule] = {
     "out of nothing": out_of_nothing,
     "wrong answer": wrong_answer,
     "late": late,
+    "given up": given_up,
     "left unanswered": left_unanswered,
     "poison spread": poison_spread,
     "raised": raised,

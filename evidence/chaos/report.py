@@ -36,6 +36,11 @@ def complaints(results: Sequence[RowResult]) -> list[str]:
     for result in results:
         if result.error:
             lines.append(f"{result.name}: {result.error}")
+        if result.void:
+            lines.append(
+                f"{result.name}: void, the machine was too busy: it alone held up {result.excused}"
+                f" of {result.promised} tasks with a deadline; run it again with less beside it"
+            )
         lines += [f"{result.name}: {example}" for example in result.examples]
         lines += [
             f"{result.name}: {bound.what}: {bound.seen}, required: {bound.required}"
@@ -46,7 +51,7 @@ def complaints(results: Sequence[RowResult]) -> list[str]:
 
 
 def _cells(result: RowResult) -> list[tuple[str, ...]]:
-    verdict = "**pass**" if result.passed else "**FAIL**"
+    verdict = "**pass**" if result.passed else "**void**" if result.void else "**FAIL**"
     first = (f"**{result.name}**: {result.fault}", f"{result.count:,} {result.unit}")
     if result.error:
         return [(*first, "to be carried out", result.error, verdict, f"{result.seconds:.0f}")]
@@ -60,6 +65,7 @@ def _cells(result: RowResult) -> list[tuple[str, ...]]:
 def _invariants(result: RowResult) -> tuple[str, str]:
     broken = [f"{rule} {count}" for rule, count in result.broken.items() if count]
     seen = ", ".join(broken) or "all hold"
-    if result.excused:
-        seen += f"; {result.excused} late only by what the machine stood"
+    if result.promised:
+        seen += f"; {result.promised:,} with a deadline, {result.excused} of them held up"
+        seen += " by the machine"
     return "every invariant", f"{seen}; {result.tasks:,} tasks"

@@ -8,12 +8,13 @@ from pathlib import Path
 import msgspec
 
 from evidence.chaos.history import read_history
-from evidence.chaos.invariants import RULES, late, late_tasks, read_story, violations
+from evidence.chaos.invariants import RULES, excused, read_story, violations
 from evidence.chaos.rows import Bound, Row, RowRun
 from offload.errors import ConfigError
 
 RESULT = "result.json"
 _SHOWN = 20
+_MOST_EXCUSED = 0.05
 
 
 class RowResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,7 +28,8 @@ class RowResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         broken: breaches of each invariant; all 0 where it held.
         examples: the first breaches, in words.
         stalled_s: seconds in which the machine held up a thread that only slept, in all.
-        excused: tasks past their deadline no longer than the machine had stood meanwhile.
+        promised: tasks that had to be answered by their deadline.
+        excused: those of them that were not, only because the machine held them up meanwhile.
         error: why the row could not be carried out; empty where it was.
     """
 
@@ -44,14 +46,21 @@ class RowResult(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     broken: dict[str, int] = {}
     examples: tuple[str, ...] = ()
     stalled_s: float = 0.0
+    promised: int = 0
     excused: int = 0
     error: str = ""
+
+    @property
+    def void(self) -> bool:
+        """The machine was too busy for the row to show anything about deadlines."""
+        return self.excused > _MOST_EXCUSED * self.promised
 
     @property
     def passed(self) -> bool:
         """It was carried out, every bound holds and no invariant was broken."""
         return (
             not self.error
+            and not self.void
             and all(bound.holds for bound in self.bounds)
             and not any(self.broken.values())
         )
@@ -79,7 +88,8 @@ def judged(row: Row, run: RowRun, bounds: list[Bound], seconds: float, error: st
         broken={rule: counts[rule] for rule in RULES},
         examples=tuple(f"{b.rule}: {b.task}: {b.what}" for b in breaches[:_SHOWN]),
         stalled_s=sum(stall.lasts_s for stall in story.stalls),
-        excused=len(late_tasks(story)) - len(list(late(story))),
+        excused=len(excused(story)),
+        promised=len(story.promised()),
         seconds=seconds,
         error=error,
     )

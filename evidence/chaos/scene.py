@@ -33,6 +33,7 @@ class Scene:
 
     Attributes:
         running: at the edge now, by the worker's pid; a killed worker stays until it is struck off.
+        finished: (pid, task) of runs at the edge that came to their end.
         outcomes: how many tasks ended how.
         served_s: when each client last got an answer of the edge.
         open: tasks submitted and not ended.
@@ -44,6 +45,7 @@ class Scene:
         self._poison: set[str] = set()
         self._client_of: dict[str, str] = {}
         self.running: dict[int, Started] = {}
+        self.finished: set[tuple[int, str]] = set()
         self.outcomes: Counter[str] = Counter()
         self.served_s: dict[str, float] = {}
         self.open: dict[str, Submitted] = {}
@@ -66,8 +68,9 @@ class Scene:
                         self._poison.add(task)
                 case Started(site="edge", pid=pid):
                     self.running[pid] = event
-                case Ended(site="edge", pid=pid):
+                case Ended(site="edge", pid=pid, task=task):
                     self.running.pop(pid, None)
+                    self.finished.add((pid, task))
                 case Terminal(task=task):
                     self.open.pop(task, None)
                     self.outcomes[event.outcome] += 1
