@@ -127,7 +127,7 @@ class Server(Part):
         self, history: History, settings: Mapping[str, Any], where: Starter | None = None
     ) -> None:
         config = ServerConfig(**{"port": 0, "log_level": "error", **settings})
-        text = msgspec.json.encode(config).decode()
+        text = msgspec.json.encode(config, enc_hook=str).decode()
         super().__init__(["evidence.chaos.serve", text], history, where)
         try:
             self.port = named_port(self._process, self.what)

@@ -22,7 +22,9 @@ from evidence.chaos.tasks import run_task
 def main(settings: str, parent_pid: int) -> None:
     """Serve until SIGTERM; the kernel ends it with its parent."""
     die_with(parent_pid)
-    config = msgspec.json.decode(settings, type=ServerConfig)
+    config = msgspec.json.decode(
+        settings, type=ServerConfig, dec_hook=lambda kind, value: kind(value)
+    )
     configure_logs(config.log_format, config.log_level)
     with EdgeServer(config, run_task=run_task) as server:
         server.stop_on_signals()
