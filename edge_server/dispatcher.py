@@ -11,19 +11,16 @@ from __future__ import annotations
 import math
 from collections import deque
 
-from edge_server.duplicates import Duplicates
 from edge_server.jobs import Answer, Instruction, Job, Kill, Start, TaskResult
 from edge_server.kinds import Kinds
+from edge_server.open_requests import OpenRequests
 from edge_server.protocol import MAX_OPEN_REQUESTS, ErrorCode
 from edge_server.quarantine import Quarantine
-from edge_server.waiting import QUANTUM_S, WaitingTasks
+from edge_server.refusals import DIED, EXPIRED, OVERRUN, POISON, SHUTTING_DOWN, TOO_LATE, busy
+from edge_server.waiting import WaitingTasks
 from edge_server.workers import Run, Workers
 
-_RETRY_S = 0.1
-"""Said with BUSY before any task has ended."""
-_SHORTEST_RETRY_S, _LONGEST_RETRY_S = 0.01, 10.0
-_EXPIRED = "the client's budget ended before the task could start"
-_TOO_LATE = "what is left of the client's budget is too short for this kind of task"
+_EXPIRED_CODE, _OUT_OF_MEMORY = ErrorCode.EXPIRED, ErrorCode.OUT_OF_MEMORY
 
 
 class Dispatcher:
@@ -54,16 +51,15 @@ class Dispatcher:
         answer_bytes: int = 2**25,
         ahead: int = 0,
     ) -> None:
-        self._queue_limit = queue_limit
         self._max_task_s = max_task_s
         self._overrun_grace_s = overrun_grace_s
         self._max_open = max_open
         self._waiting = WaitingTasks(queue_limit, queue_bytes)
         self._workers = Workers(ahead)
+        self._requests = OpenRequests(answer_bytes)
         self._kinds = Kinds()
-        self._open: dict[bytes, int] = {}  # unanswered jobs by client
-        self._duplicates = Duplicates(answer_bytes)
         self._quarantine = Quarantine()
+        self._out: list[Instruction] = []
         self._draining = False
         self._grace_ends_s = math.inf
         self._next_tick_s = math.inf
@@ -88,6 +84,16 @@ class Dispatcher:
         """Tasks that are not run any more."""
         return len(self._quarantine)
 
+    @property
+    def draining(self) -> bool:
+        """No job is admitted any more."""
+        return self._draining
+
+    @property
+    def drained(self) -> bool:
+        """Draining, and every job has been answered."""
+        return self._draining and not self._requests
+
     def expected_queue_s(self) -> float:
         """How long a task that came now would wait: 0 with an idle worker, else by the mean task.
 
@@ -97,81 +103,47 @@ class Dispatcher:
             return 0.0
         return (self.queued + 0.5) * self._kinds.mean_s / self.busy
 
-    @property
-    def draining(self) -> bool:
-        """No job is admitted any more."""
-        return self._draining
-
-    @property
-    def drained(self) -> bool:
-        """Draining, and every job has been answered."""
-        return self._draining and not self._open
-
-    def next_tick_s(self) -> float | None:
-        """When :meth:`tick` may have something to do; None: only an event can change that."""
-        return None if self._next_tick_s == math.inf else self._next_tick_s
+    def next_tick_s(self) -> float:
+        """When :meth:`tick` may have something to do; infinite: only an event can change that."""
+        return self._next_tick_s
 
     def admit(self, job: Job, now_s: float) -> list[Instruction]:
         """A request came in."""
-        if self._draining:
-            return [_refuse(job, *_SHUTTING_DOWN)]
-        if now_s >= job.deadline_s:
-            return [_refuse(job, ErrorCode.EXPIRED, _EXPIRED)]
-        client = job.client
-        n_open = self._open.get(client, 0)
-        if job.task:
-            known = self._duplicates.find(job)
-            if isinstance(known, TaskResult):
-                return [Answer(job, known)]
-            if known and n_open < self._max_open:
-                self._duplicates.join(job)
-                self._open[client] = n_open + 1
-                return []
-        if n_open >= self._max_open:
-            message = f"{n_open} requests of this client are open already"
-            return [self._busy(job, message)]
-        if self._quarantine.holds(job):
-            message = "this very task has ended its worker process before; it is not run any more"
-            return [_refuse(job, ErrorCode.QUARANTINED, message)]
-        self._open[client] = n_open + 1
-        self._duplicates.begin(job)
-        if not self._waiting and (worker := self._worker_for(job.kind, now_s)) is not None:
-            return self._start(worker, job, now_s)
-        self._waiting.push(job)
-        self._next_tick_s = min(self._next_tick_s, job.deadline_s)
-        instructions = self._fill(now_s)
-        for shed in self._waiting.shed(job):
-            message = f"{self.busy} tasks running and {len(self._waiting)} waiting"
-            instructions += self._settle(self._busy(shed, message), now_s, ran=False)
-        return instructions
+        self._admit(job, now_s)
+        return self._taken()
 
     def worker_ready(self, worker: int, now_s: float) -> list[Instruction]:
         """A worker has started and waits for its first job."""
         self._workers.add(worker)
-        return self._fill(now_s)
+        self._fill(now_s)
+        return self._taken()
 
     def worker_result(self, worker: int, result: TaskResult, now_s: float) -> list[Instruction]:
         """A worker finished its job; one that was killed meanwhile is not heard any more."""
-        finished = self._workers.finish(worker)
-        if finished is None:
+        run = self._workers.finish(worker)
+        if run is None:
             return []
-        run, following = finished
+        following = self._workers.first(worker)
         if following is not None:
             self._begin(following, now_s)
-        instructions: list[Instruction] = []
-        job = run.job
+        job, code = run.job, result.code
         if job is not None:
             self._waiting.charge(job.client, result.compute_s - run.charged_s)
-            if result.code is None:
+            if code is None:
                 self._kinds.note(job.kind, result.compute_s, now_s)
                 self._quarantine.note_success(job)
-            ran = result.code is not ErrorCode.EXPIRED
-            instructions += self._settle(Answer(job, result), now_s, ran=ran)
-        if result.code is ErrorCode.OUT_OF_MEMORY:
-            if job is not None:
+            elif code is _EXPIRED_CODE:
+                self._settle(job, result, now_s, ran=False)
+                job = None
+            elif code is _OUT_OF_MEMORY:
                 self._quarantine.note_death(job)
-            instructions += [*self._requeue(self._workers.remove(worker), now_s), Kill(worker)]
-        return [*instructions, *self._fill(now_s)] if self._waiting else instructions
+        if job is not None:
+            self._settle(job, result, now_s)
+        if code is _OUT_OF_MEMORY:  # it ends itself; nothing else is to begin there
+            self._out.append(Kill(worker))
+            self._requeue(self._workers.remove(worker), now_s)
+        self._fill(now_s)
+        return self._taken()
 
     def worker_gone(self, worker: int, now_s: float) -> list[Instruction]:
         """A worker has ended. The job it ran is answered, and never tried again here.
@@ -182,148 +154,151 @@ class Dispatcher:
         if not runs:
             return []
         job = runs.popleft().job
-        instructions: list[Instruction] = []
         if job is not None:
             self._quarantine.note_death(job)
-            died = _refuse(job, ErrorCode.WORKER_DIED, "the task's worker process died")
-            instructions += self._settle(died, now_s)
-        return [*instructions, *self._requeue(runs, now_s), *self._fill(now_s)]
+            self._settle(job, DIED, now_s)
+        self._requeue(runs, now_s)
+        self._fill(now_s)
+        return self._taken()
 
     def tick(self, now_s: float) -> list[Instruction]:
         """Time has passed: expired jobs are dropped, overrun ones killed."""
         if now_s < self._next_tick_s:
             return []
-        instructions: list[Instruction] = []
         for job in self._waiting.expired(now_s):
-            expired = _refuse(job, ErrorCode.EXPIRED, _EXPIRED)
-            instructions += self._settle(expired, now_s, ran=False)
-        next_tick_s = math.inf
+            self._settle(job, EXPIRED, now_s, ran=False)
+        next_s = math.inf
         for worker, runs in self._workers.holding():
             for run in runs:
                 if run.job is not None and now_s >= run.overrun_s:
                     if run.overrun_s < run.job.deadline_s:
                         run.hung = run.job
-                    message = "the task ran past its budget"
-                    overrun = _refuse(run.job, ErrorCode.OVERRUN, message)
-                    run.job = None
-                    instructions += self._settle(overrun, now_s)
+                    job, run.job = run.job, None
+                    self._settle(job, OVERRUN, now_s)
                 if run.job is not None:
-                    next_tick_s = min(next_tick_s, run.overrun_s)
+                    next_s = min(next_s, run.overrun_s)
             first = runs[0]
-            kill_s = math.inf if first.job is not None else first.kill_s
-            if len(runs) > 1 and first.job is None:
-                kill_s = now_s
-            if now_s >= min(kill_s, self._grace_ends_s):
-                instructions += self._kill(worker, now_s)
-            else:
-                next_tick_s = min(next_tick_s, kill_s, self._grace_ends_s)
-        waiting_s = self._waiting.next_deadline_s()
-        self._next_tick_s = next_tick_s if waiting_s is None else min(next_tick_s, waiting_s)
-        return [*instructions, *self._fill(now_s)]
+            kill_s = math.inf
+            if first.job is None:
+                kill_s = first.kill_s if len(runs) == 1 else now_s
+            kill_s = min(kill_s, self._grace_ends_s)
+            if now_s >= kill_s:
+                self._kill(worker, now_s)
+            next_s = min(next_s, kill_s if kill_s > now_s else math.inf)
+        self._next_tick_s = min(next_s, self._waiting.next_deadline_s())
+        self._fill(now_s)
+        return self._taken()
 
     def drain(self, now_s: float, grace_s: float) -> list[Instruction]:
         """Admit no more, answer what waits, give what runs ``grace_s``; again: shorten that."""
         self._draining = True
         self._grace_ends_s = min(self._grace_ends_s, now_s + grace_s)
         self._next_tick_s = min(self._next_tick_s, self._grace_ends_s)
-        instructions: list[Instruction] = []
         for job in self._waiting.clear():
-            instructions += self._settle(_refuse(job, *_SHUTTING_DOWN), now_s, ran=False)
-        return instructions
+            self._settle(job, SHUTTING_DOWN, now_s, ran=False)
+        return self._taken()
 
-    def _kill(self, worker: int, now_s: float) -> list[Instruction]:
-        """Kill a worker whose job took too long, or every one at the end of the grace period."""
+    def _taken(self) -> list[Instruction]:
+        out, self._out = self._out, []
+        return out
+
+    def _admit(self, job: Job, now_s: float) -> None:
+        refusal = self._refusal(job, now_s)
+        if refusal is not None:
+            self._out.append(Answer(job, refusal))
+            return
+        requests = self._requests
+        n_open = requests.of(job.client)
+        known = requests.find(job) if job.task else None
+        if isinstance(known, TaskResult):
+            self._out.append(Answer(job, known))
+        elif n_open >= self._max_open:
+            message = f"{n_open} requests of this client are open already"
+            self._out.append(Answer(job, self._busy(message)))
+        elif known is not None:
+            requests.join(job)
+        else:
+            requests.begin(job)
+            self._waiting.push(job)
+            if job.deadline_s < self._next_tick_s:
+                self._next_tick_s = job.deadline_s
+            self._fill(now_s)
+            if self._waiting.is_overfull:
+                for shed in self._waiting.shed(job):
+                    message = f"{self.busy} tasks running and {len(self._waiting)} waiting"
+                    self._settle(shed, self._busy(message), now_s, ran=False)
+
+    def _refusal(self, job: Job, now_s: float) -> TaskResult | None:
+        if self._draining:
+            return SHUTTING_DOWN
+        if now_s >= job.deadline_s:
+            return EXPIRED
+        return POISON if self._quarantine.holds(job) else None
+
+    def _kill(self, worker: int, now_s: float) -> None:
+        """Kill a worker whose job took too long, or at the end of the grace period."""
+        self._out.append(Kill(worker))
         runs = self._workers.remove(worker)
         first = runs.popleft()
-        instructions: list[Instruction] = [Kill(worker)]
         if first.hung is not None:
             self._quarantine.note_death(first.hung)
         if first.job is not None:
-            instructions += self._settle(_refuse(first.job, *_SHUTTING_DOWN), now_s)
-        return instructions + self._requeue(runs, now_s)
+            self._settle(first.job, SHUTTING_DOWN, now_s)
+        self._requeue(runs, now_s)
 
-    def _requeue(self, runs: deque[Run], now_s: float) -> list[Instruction]:
+    def _requeue(self, runs: deque[Run], now_s: float) -> None:
         """Jobs that a worker had not begun wait again, however full the queue is."""
-        instructions: list[Instruction] = []
         for run in runs:
             if run.job is None:
                 continue
             if self._draining:
-                instructions += self._settle(_refuse(run.job, *_SHUTTING_DOWN), now_s, ran=False)
+                self._settle(run.job, SHUTTING_DOWN, now_s, ran=False)
             else:
                 self._waiting.push(run.job)
                 self._next_tick_s = min(self._next_tick_s, run.job.deadline_s)
-        return instructions
 
-    def _worker_for(self, kind: str, now_s: float) -> int | None:
-        """A worker to give a job of that kind: an idle one, or one with room if it is short."""
-        worker = self._workers.next_idle()
-        if worker is None and self._kinds.is_short(kind):
-            worker = self._workers.next_with_room(now_s)
-        return worker
-
-    def _fill(self, now_s: float) -> list[Instruction]:
-        """Give waiting jobs to workers; drop those whose client no longer waits."""
-        instructions: list[Instruction] = []
-        while (job := self._waiting.peek()) is not None:
-            worker = self._worker_for(job.kind, now_s)
+    def _fill(self, now_s: float) -> None:
+        """Give waiting jobs to workers; drop those whose deadline cannot be met any more."""
+        waiting, workers = self._waiting, self._workers
+        while waiting and workers.may_take:
+            job = waiting.peek()
+            kind = self._kinds.of(job.kind)
+            worker = workers.next_idle()
+            if worker is None and kind.is_short:
+                worker = workers.next_with_room(now_s)
             if worker is None:
-                break
-            self._waiting.pop()
-            instructions += self._start(worker, job, now_s)
-        return instructions
-
-    def _start(self, worker: int, job: Job, now_s: float) -> list[Instruction]:
-        """Give the job to the worker, unless its deadline cannot be met any more."""
-        if now_s + self._kinds.quickest_s(job.kind, now_s) >= job.deadline_s:
-            message = _EXPIRED if now_s >= job.deadline_s else _TOO_LATE
-            expired = _refuse(job, ErrorCode.EXPIRED, message)
-            return self._settle(expired, now_s, ran=False)
-        charged_s = self._kinds.expected_s(job.kind, QUANTUM_S)
-        self._waiting.charge(job.client, charged_s)
-        run = Run(job, charged_s)
-        if self._workers.give(worker, run, self._kinds.is_short(job.kind)):
-            self._begin(run, now_s)
-        else:
-            self._next_tick_s = min(self._next_tick_s, run.overrun_s)
-        return [Start(worker, job)]
+                return
+            waiting.pop()
+            if now_s + kind.quickest_s(now_s) >= job.deadline_s:
+                late = EXPIRED if now_s >= job.deadline_s else TOO_LATE
+                self._settle(job, late, now_s, ran=False)
+                continue
+            waiting.charge(job.client, kind.mean_s)
+            run = Run(job, kind.mean_s)
+            if workers.give(worker, run, kind.is_short):
+                self._begin(run, now_s)
+            elif run.overrun_s < self._next_tick_s:
+                self._next_tick_s = run.overrun_s
+            self._out.append(Start(worker, job))
 
     def _begin(self, run: Run, now_s: float) -> None:
         """The worker has come to this job."""
         run.begun_s = now_s
-        run.overrun_s = min(run.overrun_s, now_s + self._max_task_s)
+        limit_s = now_s + self._max_task_s
+        if limit_s < run.overrun_s:
+            run.overrun_s = limit_s
         run.kill_s = run.overrun_s + self._overrun_grace_s
-        self._next_tick_s = min(self._next_tick_s, run.overrun_s)
+        if run.overrun_s < self._next_tick_s:
+            self._next_tick_s = run.overrun_s
 
-    def _settle(self, answer: Answer, now_s: float, *, ran: bool = True) -> list[Instruction]:
+    def _settle(self, job: Job, result: TaskResult, now_s: float, *, ran: bool = True) -> None:
         """Answer a job and the duplicates that joined it; those of one that never ran may yet."""
-        self._close(answer.job)
-        instructions: list[Instruction] = [answer]
-        for twin in self._duplicates.end(answer.job, answer.result if ran else None):
-            self._close(twin)
-            instructions += [Answer(twin, answer.result)] if ran else self.admit(twin, now_s)
-        return instructions
+        self._out.append(Answer(job, result))
+        for twin in self._requests.end(job, result if ran else None):
+            if ran:
+                self._out.append(Answer(twin, result))
+            else:
+                self._admit(twin, now_s)
 
-    def _close(self, job: Job) -> None:
-        client = job.client
-        n_open = self._open[client] - 1
-        if n_open:
-            self._open[client] = n_open
-        else:
-            del self._open[client]
-
-    def _busy(self, job: Job, message: str) -> Answer:
-        """BUSY, with the time in which half of what waits should be done."""
-        retry_s = _RETRY_S
-        if self._kinds.mean_s is not None and self.busy:
-            retry_s = (self.queued / 2 + 0.5) * self._kinds.mean_s / self.busy
-            retry_s = min(max(_SHORTEST_RETRY_S, retry_s), _LONGEST_RETRY_S)
-        result = TaskResult(code=ErrorCode.BUSY, message=message, retry_after_s=retry_s)
-        return Answer(job, result)
-
-
-_SHUTTING_DOWN = (ErrorCode.SHUTTING_DOWN, "the server is shutting down")
-
-
-def _refuse(job: Job, code: ErrorCode, message: str) -> Answer:
-    return Answer(job, TaskResult(code=code, message=message))
+    def _busy(self, message: str) -> TaskResult:
+        return busy(message, self.queued, self.busy, self._kinds.mean_s)

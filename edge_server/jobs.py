@@ -24,8 +24,8 @@ class Job(msgspec.Struct, frozen=True, eq=False, gc=False):
         payload: as it came; compressed where ``zstd_bytes`` is not 0.
         received_s: when it was there, on the server's monotonic clock.
         deadline_s: when the client stops waiting, on the same clock.
-        user: the key the client has proved to have; empty on a server without keys.
-        task: the client's name for the task, the same in every attempt at it; empty: it has none,
+        client: whose share of the server it takes: the user's with keys, else the connection's.
+        task: names the task and its user, the same in every attempt at it; empty: it has no name,
             and its duplicates are not known.
         zstd_bytes: the payload's bytes once decompressed by zstd; 0: it is not compressed.
         accept_zstd: the output may be compressed by zstd.
@@ -37,15 +37,10 @@ class Job(msgspec.Struct, frozen=True, eq=False, gc=False):
     payload: Buffer
     received_s: float
     deadline_s: float
-    user: bytes = b""
+    client: bytes = b""
     task: bytes = b""
     zstd_bytes: int = 0
     accept_zstd: bool = False
-
-    @property
-    def client(self) -> bytes:
-        """Whose share of the server it takes: the user's, or the connection's without keys."""
-        return self.user or self.peer
 
 
 class TaskResult(msgspec.Struct, frozen=True, eq=False, gc=False):

@@ -31,7 +31,7 @@ class Quarantine:
 
     def holds(self, job: Job) -> bool:
         """The job's task has ended :data:`DEATHS` workers."""
-        if (job.kind, len(job.payload)) not in self._alike:
+        if not self._alike or (job.kind, len(job.payload)) not in self._alike:
             return False
         digest = _digest(job.kind, job.payload)
         if digest not in self._deaths:
@@ -51,7 +51,7 @@ class Quarantine:
 
     def note_success(self, job: Job) -> None:
         """The job ended well, so a worker that died while at it died of something else."""
-        if (job.kind, len(job.payload)) in self._alike:
+        if self._alike and (job.kind, len(job.payload)) in self._alike:
             digest = _digest(job.kind, job.payload)
             if digest in self._deaths:
                 self._forget(digest)

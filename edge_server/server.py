@@ -16,7 +16,7 @@ from edge_server.compression import AVAILABLE as ZSTD_AVAILABLE
 from edge_server.config import ServerConfig
 from edge_server.dispatcher import Dispatcher
 from edge_server.executors import make_executor
-from edge_server.executors.base import Executor, ExecutorEvent, Finished, Gone, Ready, RunTask
+from edge_server.executors.base import Executor, Finished, Ready, RunTask
 from edge_server.jobs import Answer, Instruction, Job, Start
 from edge_server.listener import listen
 from edge_server.mailbox import Mailbox, Message
@@ -29,7 +29,8 @@ from offload.errors import BackendError, ConfigError, OffloadError
 
 _log = logging.getLogger(__name__)
 _START_S = 30.0
-_MESSAGES_A_TURN = 64
+_MESSAGES_A_TURN = 32
+_POLLIN = int(zmq.POLLIN)
 
 
 class EdgeServer:
@@ -85,8 +86,8 @@ class EdgeServer:
         self._mailbox = Mailbox(self._router, self._gate, config.max_message_bytes)
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll = select.epoll()
-        news = int(self._router.getsockopt(zmq.FD))
-        for source in (news, self._wake_read, self._executor.fileno()):
+        self._news = int(self._router.getsockopt(zmq.FD))
+        for source in (self._news, self._wake_read, self._executor.fileno()):
             self._epoll.register(source, select.EPOLLIN)
         self._pages = self._serve_pages()
 
@@ -145,10 +146,9 @@ class EdgeServer:
             if time.monotonic() > deadline_s:
                 raise BackendError(f"the workers were not ready after {_START_S:g} s")
             select.select([self._executor.fileno()], [], [], 0.1)
-            for event in self._executor.events():
-                if isinstance(event, Gone):
-                    raise BackendError("a worker process ended before it was ready")
-                self._on_worker(event)
+            self._hear_workers()
+            if self._replaced:
+                raise BackendError("a worker process ended before it was ready")
         self._started_s = time.monotonic()
 
     def serve(self) -> None:
@@ -156,14 +156,13 @@ class EdgeServer:
         while not self._dispatcher.drained:
             # Asking takes in what the socket was told, after which its descriptor is silent until
             # there is news: nothing may be sent or received between the question and the wait.
-            waiting = int(self._router.getsockopt(zmq.EVENTS)) & zmq.POLLIN
-            ready = self._epoll.poll(0 if waiting else self._wait_s())
-            if waiting or ready:
+            has_message = int(self._router.getsockopt(zmq.EVENTS)) & _POLLIN
+            ready = [source for source, _ in self._epoll.poll(0 if has_message else self._wait_s())]
+            if has_message or self._news in ready:
                 self._receive()
             self._tick()
-            for event in self._executor.events():
-                self._on_worker(event)
-            if any(source == self._wake_read for source, _ in ready):
+            self._hear_workers()
+            if self._wake_read in ready:
                 self._on_stop()
             self._executor.flush()
         while self._receive():  # what came in meanwhile is answered shutting_down
@@ -217,14 +216,16 @@ class EdgeServer:
 
     def _wait_s(self) -> float:
         """How long the loop may wait for news, rounded up to what the kernel's timer can do."""
-        own = (self._dispatcher.next_tick_s(), self._executor.wake_at_s())
-        times = [self._gate.next_look_s, *(t for t in own if t is not None)]
-        return max(0.0, min(times) - time.monotonic())
+        due_s = min(self._gate.next_look_s, self._dispatcher.next_tick_s())
+        wake_s = self._executor.wake_at_s()
+        if wake_s is not None:
+            due_s = min(due_s, wake_s)
+        return max(0.0, due_s - time.monotonic())
 
     def _tick(self) -> None:
         self._gate.look_if_due()
-        due_s = self._dispatcher.next_tick_s()
-        if due_s is not None and (now_s := time.monotonic()) >= due_s:
+        now_s = time.monotonic()
+        if now_s >= self._dispatcher.next_tick_s():
             self._act(self._dispatcher.tick(now_s))
 
     def _on_stop(self) -> None:
@@ -233,27 +234,26 @@ class EdgeServer:
         self._executor.stop_replacing()
         self._act(self._dispatcher.drain(time.monotonic(), grace_s))
 
-    def _on_worker(self, event: ExecutorEvent) -> None:
+    def _hear_workers(self) -> None:
         now_s = time.monotonic()
-        match event:
-            case Finished(worker, result):
-                self._act(self._dispatcher.worker_result(worker, result, now_s))
-            case Ready(worker):
-                self._act(self._dispatcher.worker_ready(worker, now_s))
-            case Gone(worker):
-                _log.warning("worker %d has ended; another takes its place", worker)
+        for event in self._executor.events():
+            if isinstance(event, Finished):
+                self._act(self._dispatcher.worker_result(event.worker, event.result, now_s))
+            elif isinstance(event, Ready):
+                self._act(self._dispatcher.worker_ready(event.worker, now_s))
+            else:
+                _log.warning("worker %d has ended; another takes its place", event.worker)
                 self._replaced += 1
-                self._act(self._dispatcher.worker_gone(worker, now_s))
+                self._act(self._dispatcher.worker_gone(event.worker, now_s))
 
     def _act(self, instructions: list[Instruction]) -> None:
         for instruction in instructions:
-            match instruction:
-                case Start(worker, job):
-                    self._executor.submit(worker, job)
-                case Answer(job, result):
-                    self._mailbox.answer(job, result)
-                case _:
-                    self._executor.kill(instruction.worker)
+            if isinstance(instruction, Answer):
+                self._mailbox.answer(instruction.job, instruction.result)
+            elif isinstance(instruction, Start):
+                self._executor.submit(instruction.worker, instruction.job)
+            else:
+                self._executor.kill(instruction.worker)
 
     def _receive(self) -> bool:
         """Take in some messages at most, so that workers are heard too; False: there was none."""
@@ -267,6 +267,7 @@ class EdgeServer:
     def _on_message(self, message: Message) -> None:
         peer, request, payload, received_s = message
         if isinstance(request, Run):
+            user = self._gate.user_of(peer)
             job = Job(
                 peer,
                 request.id,
@@ -274,8 +275,8 @@ class EdgeServer:
                 payload,
                 received_s,
                 received_s + request.budget_ms / 1e3,
-                self._gate.user_of(peer) or b"",
-                request.task,
+                user or peer,
+                user + request.task if user else request.task,
                 request.zstd_bytes,
                 request.accept_zstd,
             )

@@ -14,6 +14,7 @@ deadline has to make room.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 from typing import TypeAlias
@@ -87,29 +88,29 @@ class WaitingTasks:
             shed.append(self._shed_one(newest, lambda client: client.n_bytes))
         return shed
 
-    def peek(self) -> Job | None:
-        """The next job to run; None when none waits."""
-        if not self._clients:
-            return None
+    @property
+    def is_overfull(self) -> bool:
+        """More waits than may, and :meth:`shed` is due."""
+        return self._count > self._max_jobs or self.n_bytes > self._max_bytes
+
+    def peek(self) -> Job:
+        """The next job to run; some job must be waiting."""
         while (client := self._first(self._heads)) is None:
             self._next_round()
         return client.jobs[0][2]
 
-    def pop(self) -> Job | None:
-        """The next job to run, taken out; None when none waits."""
-        if self.peek() is None:
-            return None
-        client = self._first(self._heads)
-        assert client is not None
-        return self._take(client)
+    def pop(self) -> Job:
+        """The job that :meth:`peek` shows, taken out."""
+        self.peek()
+        return self._take(self._heads[0][2])
 
     def charge(self, client: bytes, seconds: float) -> None:
         """A task of that client is started, or took so much longer (or less) than was charged."""
         state = self._clients.get(client)
         if state is not None:  # who has nothing waiting starts anew
-            had = state.credit_s > 0
-            state.credit_s = min(QUANTUM_S, state.credit_s - seconds)
-            if had != (state.credit_s > 0):
+            had_s = state.credit_s
+            state.credit_s = left_s = min(QUANTUM_S, had_s - seconds)
+            if (had_s > 0) != (left_s > 0):
                 self._show(state)
 
     def expired(self, now_s: float) -> list[Job]:
@@ -120,10 +121,11 @@ class WaitingTasks:
                 late.append(self._take(client))
         return late
 
-    def next_deadline_s(self) -> float | None:
-        """The earliest deadline of all; None when none waits."""
+    def next_deadline_s(self) -> float:
+        """The earliest deadline of all; infinite when none waits."""
         firsts = (self._first(self._heads), self._first(self._resting))
-        return min((client.jobs[0][0] for client in firsts if client is not None), default=None)
+        deadlines_s = (client.jobs[0][0] for client in firsts if client is not None)
+        return min(deadlines_s, default=math.inf)
 
     def clear(self) -> list[Job]:
         """Every job, taken out."""

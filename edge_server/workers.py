@@ -67,6 +67,11 @@ class Workers:
         """Some worker holds no job."""
         return bool(self._idle)
 
+    @property
+    def may_take(self) -> bool:
+        """Some worker might take one more job, if it is short at least."""
+        return bool(self._idle or self._room)
+
     def add(self, worker: int) -> None:
         """A worker is ready. It comes last in turn: the others have their models loaded."""
         self._workers[worker] = _Worker(worker)
@@ -118,8 +123,8 @@ class Workers:
             self._list(state)
         return begins
 
-    def finish(self, worker: int) -> tuple[Run, Run | None] | None:
-        """The job a worker has finished, and the one it runs now; None: it held none."""
+    def finish(self, worker: int) -> Run | None:
+        """The job a worker has finished; None: it held none."""
         state = self._workers.get(worker)
         if state is None or not state.runs:
             return None
@@ -128,9 +133,14 @@ class Workers:
         if not state.runs:
             self.busy -= 1
             self._idle.append(worker)
-            return run, None
-        self._list(state)
-        return run, state.runs[0]
+        elif state.short and not state.listed:
+            self._list(state)
+        return run
+
+    def first(self, worker: int) -> Run | None:
+        """The job a worker runs; None: it is idle."""
+        runs = self._workers[worker].runs
+        return runs[0] if runs else None
 
     def holding(self) -> Iterator[tuple[int, deque[Run]]]:
         """Each busy worker with what it holds."""

@@ -12,7 +12,7 @@ from edge_server.jobs import Answer, Job, Kill, Start, TaskResult
 
 
 def job(number: int = 1, deadline_s: float = 100.0) -> Job:
-    return Job(b"peer", number, "echo", b"", 0.0, deadline_s)
+    return Job(b"peer", number, "echo", b"", 0.0, deadline_s, b"peer")
 
 
 def codes(instructions: list) -> list:
@@ -51,7 +51,7 @@ def test_one_client_cannot_fill_the_queue():
     for number in range(1, 17):
         assert codes(dispatcher.admit(job(number), 0.0)) == []
     assert codes(dispatcher.admit(job(17), 0.0)) == [(17, "busy")]
-    other = Job(b"another", 1, "echo", b"", 0.0, 100.0)
+    other = Job(b"another", 1, "echo", b"", 0.0, 100.0, b"another")
     assert codes(dispatcher.admit(other, 0.0)) == []
     dispatcher.worker_result(0, TaskResult(), 0.1)
     assert codes(dispatcher.admit(job(18), 0.2)) == []
