@@ -179,7 +179,7 @@ def wrong_answer(story: Story) -> Iterator[tuple[str, str]]:
 
 
 def late(story: Story) -> Iterator[tuple[str, str]]:
-    """A promised task ends by deadline + 50 ms, time in which the machine held it up not counted."""
+    """A promised task ends by deadline + 50 ms, but for time in which the machine held it up."""
     for task, (given, end) in story.promised().items():
         over_s, held_s = end.t_s - given.t_s - given.deadline_s, story.held_s(given, end)
         if over_s - held_s > GRACE_S:
@@ -194,7 +194,7 @@ def given_up(story: Story) -> Iterator[tuple[str, str]]:
 
 
 def excused(story: Story) -> list[str]:
-    """Promised tasks that ended late, or without an answer, only because the machine held them up."""
+    """Promised tasks that ended late, or without an answer, because the machine held them up."""
     blamed = {task for rule in (late, given_up) for task, _ in rule(story)}
     return [
         task

@@ -21,8 +21,8 @@ from evidence.chaos.rows import Bound, RowRun, at_least, at_most, told
 
 FACTORS = (2.0, 5.0)
 _CLIENTS = 16
-_WINDOW = 2
-"""Tasks each client keeps under way while the peak is measured: the server is never idle."""
+_WINDOW = 1
+"""Tasks each client keeps under way for the peak: together less than workers and queue hold."""
 _WORKERS = 4
 _HOLD_MS = 20
 _DEADLINE_S = 0.5

@@ -30,7 +30,7 @@ _PATIENCE_S = 30.0
 
 
 def soak(run: RowRun) -> list[Bound]:
-    """A server and clients that stay; in turn a worker, and a process of other clients, is killed."""
+    """A server and clients that stay; in turn a worker and a process of others is killed."""
     rng = run.rng("kills")
     with (
         Server(run.history, {"workers": _WORKERS}) as server,
