@@ -5,7 +5,7 @@ PYTHON ?=
 export PYTHON
 
 PY := .venv/bin/python
-PACKAGES := offload envs agents edge_server netem testbed evidence tests benchmarks
+PACKAGES := offload envs agents edge_server netem testbed evidence client_library examples tests benchmarks
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

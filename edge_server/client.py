@@ -104,7 +104,7 @@ class EdgeClient:
         self._observer = observer
         self._compressor = compressor
         self._clock = ServerClock()
-        self._pings: dict[int, float] = {}
+        self._pings: dict[int, tuple[float, int]] = {}  # when it was sent, and its ballast
         self._rtt_s = math.nan
         self._edge_queue_s = 0.0
         self._edge_seen_s = -math.inf
@@ -232,6 +232,16 @@ class EdgeClient:
         self._exchange.reply_to(self._send_ping(), Pong, deadline_s)
         return self._rtt_s
 
+    def probe_uplink(self, n_bytes: int, timeout_s: float = _DEFAULT_WAIT_S) -> None:
+        """Ping with some ballast, so that the observer learns what the uplink carries.
+
+        Raises:
+            RemoteTimeout: no answer within ``timeout_s``.
+        """
+        deadline_s = time.monotonic() + checked_budget(timeout_s)
+        self._exchange.wait_connected(deadline_s)
+        self._exchange.reply_to(self._send_ping(n_bytes), Pong, deadline_s)
+
     def stats(self, timeout_s: float = _DEFAULT_WAIT_S) -> Stats:
         """The server's counters.
 
@@ -265,23 +275,28 @@ class EdgeClient:
         """Bytes sent that the server's kernel has not acknowledged; None: unknown. Any thread."""
         return self._exchange.connection.unsent_bytes()
 
-    def _send_ping(self) -> int:
+    def _send_ping(self, ballast_bytes: int = 0) -> int:
         request_id = self._exchange.next_id()
-        self._pings[request_id] = time.monotonic()
-        self._exchange.send(Ping(request_id))
+        self._pings[request_id] = (time.monotonic(), ballast_bytes)
+        self._exchange.send(Ping(request_id), bytes(ballast_bytes))
         return request_id
 
     def _take_pong(self, pong: Pong) -> None:
         now_s = time.monotonic()
-        sent_s = self._pings.pop(pong.id, None)
-        if sent_s is None:
+        sent = self._pings.pop(pong.id, None)
+        if sent is None:
             return
-        self._rtt_s = self._clock.saw_ping(sent_s, pong.times, now_s)
         self._max_payload_bytes = pong.max_payload_bytes
         self._takes_zstd = pong.zstd
-        if self._observer is not None:
-            self._observer.saw_rtt(self._rtt_s)
         self._see_edge(pong.expected_queue_s, now_s)
+        sent_s, ballast_bytes = sent
+        if ballast_bytes == 0:
+            self._rtt_s = self._clock.saw_ping(sent_s, pong.times, now_s)
+            if self._observer is not None:
+                self._observer.saw_rtt(self._rtt_s)
+        elif self._observer is not None and self._clock.knows(pong.times):
+            upload_s = self._clock.ours(pong.times) - sent_s
+            self._observer.saw_transfer(ballast_bytes, upload_s, uplink=True)
 
     def _see_edge(self, queue_s: float, now_s: float) -> None:
         self._edge_queue_s = queue_s

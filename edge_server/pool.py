@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -19,6 +20,9 @@ from offload.errors import ConfigError, RemoteBusy, RemoteDisconnected, RemoteEr
 from offload.types import EdgeState, ExecutionResult, TaskInstance
 
 _DOWN_BEAT_S = 0.1
+_PROBE_BYTES = 32_768
+_PROBE_EVERY_S = 30.0  # 9 kbit/s
+_PROBE_TIMEOUT_S = 5.0
 _FIRST_BACK_OFF_S = 0.05
 _LONGEST_BACK_OFF_S = 1.0
 _MOST_ATTEMPTS = 100  # what the protocol can say
@@ -116,6 +120,8 @@ class EdgePool:
         self.requests = self.retries = 0
         self._heard_s = time.monotonic()
         self._rtt_s = 0.0
+        self._watched = observer is not None
+        self._probed_s = -math.inf
         self._down: tuple[float, str] | None = None
         self._closing = threading.Event()
         self._watch = threading.Thread(target=self._keep_watch, name="heartbeat", daemon=True)
@@ -224,6 +230,14 @@ class EdgePool:
                     self._beat(client)
             pause_s = self._config.heartbeat_s if self._down is None else _DOWN_BEAT_S
 
+    def _probe(self, client: EdgeClient) -> None:
+        """Have the observer know the uplink though no task has used it for a while."""
+        self._probed_s = time.monotonic()
+        try:
+            client.probe_uplink(_PROBE_BYTES, _PROBE_TIMEOUT_S)
+        except RemoteError:
+            return  # the next ping tells whether that was the link's end or its slowness
+
     def _beat(self, client: EdgeClient) -> None:
         """Ping once, and draw the conclusion."""
         began_s = time.monotonic()
@@ -237,6 +251,8 @@ class EdgePool:
             return
         self._heard_s = time.monotonic()
         self._down = None
+        if self._watched and self._heard_s - self._probed_s > _PROBE_EVERY_S:
+            self._probe(client)
 
     def _went_down(self, error: RemoteError) -> None:
         if self._down is not None:

@@ -49,6 +49,10 @@ class ServerClock:
         self._sampled_s = now_s
         return rtt_s
 
+    def ours(self, times: Times) -> float:
+        """When the server received the request, on our clock."""
+        return times.received_s - (0.0 if times.clock == self._name else self.offset_s)
+
     def split(
         self, times: Times, start_s: float, end_s: float, sent_bytes: int, received_bytes: int
     ) -> PlacementCost:
@@ -63,10 +67,8 @@ class ServerClock:
         compute_s = min(times.compute_s, total_s)
         queue_s = min(times.queue_s, total_s - compute_s)
         transfer_s = total_s - compute_s - queue_s
-        if times.clock == self._name:
-            upload_s = times.received_s - start_s
-        elif self._samples:
-            upload_s = times.received_s - self.offset_s - start_s
+        if self.knows(times):
+            upload_s = self.ours(times) - start_s
         else:
             upload_s = transfer_s * sent_bytes / max(1, sent_bytes + received_bytes)
         upload_s = min(max(0.0, upload_s), transfer_s)

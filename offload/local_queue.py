@@ -60,6 +60,10 @@ class LocalQueue:
             )
             return left_s + waiting_s
 
+    def between_tasks(self, action: Callable[[], None]) -> None:
+        """Do something to the executor when no task runs on it."""
+        self._worker.submit(action)
+
     def close(self) -> None:
         """Wait for the task that runs, and end the thread."""
         self._worker.shutdown(cancel_futures=True)

@@ -25,9 +25,15 @@ MAY_IMPORT = {
     "envs": {"offload"},
     "agents": {"offload", "envs"},
     "testbed": {"offload", "netem", "edge_server"},
+    "client_library": {"offload", "netem", "edge_server", "agents"},
     "evidence": {"offload", "netem", "envs", "agents", "testbed", "edge_server"},
 }
 """Each package, and the packages of ours it may know. Scripts and benchmarks join them all."""
+
+FRONT_DOOR = ("offload/__init__.py", "client_library")
+"""The one import against the arrows: programs say ``from offload import connect``. It is taken only
+when one of those names is asked for, so that ``import offload`` alone still loads nobody.
+"""
 
 MUST_NOT_IMPORT = {
     "offload": {"torch", "zmq", "gymnasium", "stable_baselines3"},
@@ -57,7 +63,7 @@ def _broken_rules(package: str, files: dict[str, str]) -> list[str]:
         f"{name}:{line} imports {imported}"
         for name, source in sorted(files.items())
         for line, imported in _imports(source, package)
-        if imported in strangers
+        if imported in strangers and (name, imported) != FRONT_DOOR
     ]
 
 
@@ -68,6 +74,13 @@ def test_packages_import_only_whom_they_may(package):
     }
     assert files, f"the package {package} has no Python file"
     assert _broken_rules(package, files) == []
+
+
+def test_the_front_door_is_shut_until_somebody_knocks():
+    code = "import sys, offload\nassert 'client_library' not in sys.modules\n"
+    assert _loaded_by(code + "from offload import connect\n") == set()
+    with pytest.raises(ImportError):
+        from offload import no_such_name  # noqa: F401
 
 
 def test_every_package_of_ours_is_covered():
@@ -157,7 +170,14 @@ def test_every_module_of_offload_is_light():
 
 @pytest.mark.parametrize(
     "module",
-    _present("edge_server.client", "agents.bundle", "agents.bundle_policy", "netem", "testbed"),
+    _present(
+        "client_library",
+        "edge_server.client",
+        "agents.bundle",
+        "agents.bundle_policy",
+        "netem",
+        "testbed",
+    ),
 )
 def test_what_runs_on_the_device_is_light(module):
     assert _loaded_by(f"import {module}") == set()
