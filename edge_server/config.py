@@ -36,6 +36,8 @@ class ServerConfig:
         metrics_port: serve /metrics (Prometheus) and /healthz on this TCP port; 0 takes a free one.
         metrics_bind: IP address of these pages. They know no keys: the loopback, or a network of
             the operator's own.
+        executor: where tasks run: worker processes of this machine, or actors of a Ray cluster.
+        ray_address: HOST:PORT of that cluster's head.
         keys: folder that keygen made: the server's key and the clients it lets in.
         insecure_let_anybody_in: listen beyond the loopback without keys, for a network of its own
             (a test's namespace) that nobody else is on.
@@ -60,6 +62,8 @@ class ServerConfig:
     log_format: Literal["text", "json"] = "text"
     metrics_port: int | None = None
     metrics_bind: str = "127.0.0.1"
+    executor: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
     keys: Path | None = None
     insecure_let_anybody_in: bool = False
     max_connections: int = 4096
@@ -92,6 +96,8 @@ class ServerConfig:
                 raise ConfigError(f"{name} is {value}; it must lie from {low} to {high}")
         if not self.bind:
             raise ConfigError("bind is empty; give an address, for example 127.0.0.1")
+        if (self.executor == "ray") != (self.ray_address is not None):
+            raise ConfigError("executor ray and ray_address HOST:PORT go together; give both")
         if self.keys is not None and self.insecure_let_anybody_in:
             raise ConfigError("keys and insecure_let_anybody_in exclude each other; give one")
         if self.is_exposed and self.keys is None and not self.insecure_let_anybody_in:

@@ -28,9 +28,12 @@ _BUFFER_BYTES = 65_536
 _JOINED_BYTES = 4096
 """Up to this size header and body are joined and written at once, which is less work than two."""
 _SMALLEST_COMPRESSED_BYTES = 1024
+_OUT_OF_MEMORY = b"the task took more memory than a worker may have"
 
 
-class _Result(NamedTuple):
+class Result(NamedTuple):
+    """What became of a job: how it ended, the task's seconds, its output or a message."""
+
     tag: Tag
     seconds: float
     body: bytes
@@ -68,7 +71,7 @@ def main(descriptor: int, parent_pid: int, memory_bytes: int, run_task: str) -> 
     function = getattr(importlib.import_module(module), name)
     try:
         with open(descriptor, "rb", buffering=_BUFFER_BYTES) as jobs:
-            _write(descriptor, _Result(Tag.READY, 0.0, b""))
+            _write(descriptor, Result(Tag.READY, 0.0, b""))
             while (result := _run_next(jobs, function)) is not None:
                 _write(descriptor, result)
                 if result.tag is Tag.OUT_OF_MEMORY:
@@ -77,20 +80,39 @@ def main(descriptor: int, parent_pid: int, memory_bytes: int, run_task: str) -> 
         return  # the server closed its end
 
 
-def _run_next(jobs: BinaryIO, run_task: Callable[[str, bytes], bytes]) -> _Result | None:
+def _run_next(jobs: BinaryIO, run_task: Callable[[str, bytes], bytes]) -> Result | None:
     """Read a job and run it; None when there will be no more."""
     header = jobs.read(FRAME.size)
     if len(header) < FRAME.size:
         return None
     tag, deadline_s, zstd_bytes, payload_bytes, kind_bytes = FRAME.unpack(header)
-    start_s = time.perf_counter()
     try:
         kind = jobs.read(kind_bytes).decode()
         payload = jobs.read(payload_bytes)
-        if len(payload) < payload_bytes:
-            return None
-        if time.monotonic() >= deadline_s:
-            return _Result(Tag.EXPIRED, 0.0, b"")
+    except MemoryError:
+        return Result(Tag.OUT_OF_MEMORY, 0.0, _OUT_OF_MEMORY)
+    if len(payload) < payload_bytes:
+        return None
+    if time.monotonic() >= deadline_s:
+        return Result(Tag.EXPIRED, 0.0, b"")
+    return run_job(run_task, kind, payload, zstd_bytes, tag == Tag.RUN_ACCEPT_ZSTD)
+
+
+def run_job(
+    run_task: Callable[[str, bytes], bytes],
+    kind: str,
+    payload: bytes,
+    zstd_bytes: int,
+    accept_zstd: bool,
+) -> Result:
+    """Run one job, whatever it does.
+
+    Args:
+        zstd_bytes: the payload's bytes once decompressed; 0: it is not compressed.
+        accept_zstd: the output may be compressed.
+    """
+    start_s = time.perf_counter()
+    try:
         if zstd_bytes:
             from edge_server.compression import decompress
 
@@ -100,33 +122,33 @@ def _run_next(jobs: BinaryIO, run_task: Callable[[str, bytes], bytes]) -> _Resul
         seconds = time.perf_counter() - start_s
         if not isinstance(output, bytes):
             raise TypeError(f"task {kind!r} returned {type(output).__name__}, not bytes")
-        if tag == Tag.RUN_ACCEPT_ZSTD:
+        if accept_zstd:
             return _compressed(output, seconds)
-        return _Result(Tag.OK, seconds, output)
+        return Result(Tag.OK, seconds, output)
     except UnknownKindError as error:
         tag, message = Tag.UNKNOWN_KIND, str(error)
     except (TaskError, ConfigError, RemoteFailure) as error:
         tag, message = Tag.BAD_INPUT, str(error)
     except MemoryError:
-        tag, message = Tag.OUT_OF_MEMORY, "the task took more memory than a worker may have"
+        return Result(Tag.OUT_OF_MEMORY, time.perf_counter() - start_s, _OUT_OF_MEMORY)
     except Exception as error:  # a task's own bug is an answer, not the end of its worker
         traceback.print_exc(file=sys.stderr)
         tag, message = Tag.FAILED, f"{type(error).__name__}: {error}"
-    return _Result(tag, time.perf_counter() - start_s, message.encode(errors="replace"))
+    return Result(tag, time.perf_counter() - start_s, message.encode(errors="replace"))
 
 
-def _compressed(output: bytes, seconds: float) -> _Result:
+def _compressed(output: bytes, seconds: float) -> Result:
     """The output for a client that takes zstd: compressed where that makes it smaller."""
     from edge_server.compression import AVAILABLE, compress
 
     if AVAILABLE and len(output) >= _SMALLEST_COMPRESSED_BYTES:
         frame = compress(output)
         if len(frame) < len(output):
-            return _Result(Tag.OK, seconds, frame, len(output))
-    return _Result(Tag.OK, seconds, output)
+            return Result(Tag.OK, seconds, frame, len(output))
+    return Result(Tag.OK, seconds, output)
 
 
-def _write(descriptor: int, result: _Result) -> None:
+def _write(descriptor: int, result: Result) -> None:
     body = result.body
     header = FRAME.pack(result.tag, result.seconds, result.zstd_bytes, len(body), 0)
     if len(body) <= _JOINED_BYTES:

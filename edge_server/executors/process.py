@@ -14,8 +14,8 @@ import sys
 
 from edge_server.executors.base import RunTask
 from edge_server.executors.frames import FRAME, Tag
+from edge_server.executors.results import task_result
 from edge_server.jobs import Buffer, Job, TaskResult
-from edge_server.protocol import ErrorCode
 from offload.errors import ConfigError
 
 # A task uses one thread: two workers on two cores must not fight over them. ONNX Runtime reads no
@@ -30,15 +30,6 @@ _ONE_THREAD = dict.fromkeys(
     ),
     "1",
 )
-_CODES = {
-    Tag.OK: None,
-    Tag.UNKNOWN_KIND: ErrorCode.UNKNOWN_KIND,
-    Tag.BAD_INPUT: ErrorCode.BAD_REQUEST,
-    Tag.FAILED: ErrorCode.TASK_FAILED,
-    Tag.EXPIRED: ErrorCode.EXPIRED,
-    Tag.OUT_OF_MEMORY: ErrorCode.OUT_OF_MEMORY,
-}
-_EXPIRED_MESSAGE = "the client's budget ended before the task could start"
 _READ_BYTES = 65_536
 _CHANNEL_BYTES = 2**20
 """Asked of the kernel for each direction; it gives what net.core.wmem_max allows."""
@@ -188,13 +179,10 @@ class WorkerProcess:
     def _take(
         self, tag: int, seconds: float, zstd_bytes: int, body: Buffer, results: list[TaskResult]
     ) -> None:
-        if tag == Tag.OK:
-            results.append(TaskResult(body, seconds, zstd_bytes=zstd_bytes))
-        elif tag == Tag.READY:
+        if tag == Tag.READY:
             self.was_ready = True
         else:
-            message = bytes(body).decode(errors="replace") or _EXPIRED_MESSAGE
-            results.append(TaskResult(b"", seconds, _CODES[Tag(tag)], message))
+            results.append(task_result(tag, seconds, body, zstd_bytes))
 
     def kill(self) -> None:
         """Kill it and all that its task started; the pidfd tells of its end."""
