@@ -51,7 +51,7 @@ class LinkUp(Enum):
     REFUSED = "refused"
     """The last attempt failed, or the connection broke; ZeroMQ goes on trying."""
     NOT_LET_IN = "not let in"
-    """The server said no to this client's key, or speaks without keys; ZeroMQ goes on trying."""
+    """The server said no to this client's key, or speaks without keys; ZeroMQ tries no more."""
 
 
 class Connection:

@@ -27,6 +27,7 @@ from edge_server.refusal import error_of
 from edge_server.sockets import ZERO_COPY_BYTES
 from offload.errors import RemoteDisconnected, RemoteFailure, RemoteTimeout
 
+_KNOCK_S = 1.0
 ReplyT = TypeVar("ReplyT", Done, Pong, Stats)
 
 
@@ -60,6 +61,7 @@ class Exchange:
         self._on_pong = on_pong
         self._last_id = 0
         self._losses = 0
+        self._refused_s: float | None = None
         self.late_replies = 0
         self.resets = 0
         self.connection = connect()
@@ -87,11 +89,26 @@ class Exchange:
             if self.connection.state is LinkUp.REFUSED:
                 raise RemoteDisconnected(self._no_answer())
             if self.connection.state is LinkUp.NOT_LET_IN:
-                raise RemoteFailure(ErrorCode.UNAUTHORISED, self._not_let_in())
+                self._knock_again()
             if left_s <= 0:
                 raise RemoteDisconnected(f"no connection to {self._endpoint} within the budget")
             self.connection.poll(left_s)
         self._losses = self.connection.losses
+        self._refused_s = None
+
+    def _knock_again(self) -> None:
+        """Make another connection, but not at once: libzmq has given the refused one up for good.
+
+        Raises:
+            RemoteFailure: the server has said no, less than :data:`_KNOCK_S` ago.
+        """
+        now_s = time.monotonic()
+        if self._refused_s is None:
+            self._refused_s = now_s
+        if now_s - self._refused_s < _KNOCK_S:
+            raise RemoteFailure(ErrorCode.UNAUTHORISED, self._not_let_in())
+        self._refused_s = None
+        self.reset()
 
     def send(self, header: Request, payload: bytes = b"") -> None:
         """Hand one request over for sending, without waiting.

@@ -1,0 +1,160 @@
+"""Who gets in, who does not, and how soon a change of the allow-list counts."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from running_edge_server import a_task, wait_until
+
+from edge_server.__main__ import main
+from edge_server.client import EdgeClient
+from edge_server.config import ServerConfig
+from edge_server.security.keys import ClientKeys, KeyPair
+from offload.errors import ConfigError, RemoteError, RemoteFailure, RemoteTimeout
+
+NOTICED_S = 1.5
+"""0.5 s until the folder is read again, 0.05 s until it is asked, the rest for a busy machine."""
+
+
+@pytest.fixture
+def keys(tmp_path: Path, capsys) -> Path:
+    """A server's keys that let one client in, phone; its own are in the folder beside."""
+    assert main(["keygen", str(tmp_path / "keys")]) == 0
+    assert main(["keygen", str(tmp_path / "devices"), "--client", "phone"]) == 0
+    assert main(["authorize", str(tmp_path / "keys"), str(tmp_path / "devices/phone.key")]) == 0
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+def phone(keys: Path) -> ClientKeys:
+    return ClientKeys.load(keys.parent / "devices/phone.key_secret", keys / "server.key")
+
+
+def served(client: EdgeClient) -> bool:
+    try:
+        return client.execute(a_task("echo"), b"hello", 2.0).output == b"hello"
+    except RemoteError:
+        return False
+
+
+def refusal(client: EdgeClient) -> str:
+    try:
+        client.ping(1.0)
+    except RemoteFailure as error:
+        return error.code
+    except RemoteTimeout:
+        return "timeout"
+    return ""
+
+
+def noticed_after(condition: Callable[[], bool]) -> float:
+    start_s = time.monotonic()
+    assert wait_until(condition, 10.0)
+    return time.monotonic() - start_s
+
+
+def test_the_authorised_client_is_served_and_no_other(start_server, connect, keys, phone):
+    server = start_server(keys=keys)
+    assert served(connect(server.port, keys=phone))
+    stranger = connect(server.port, keys=replace(phone, own=KeyPair.generate()))
+    with pytest.raises(RemoteFailure, match="has not authorised this client") as refused:
+        stranger.ping(5.0)
+    assert refused.value.code == "unauthorised"
+    with pytest.raises((RemoteFailure, RemoteTimeout), match=r"wants (a client with )?keys"):
+        connect(server.port).ping(5.0)
+    misled = replace(phone, server_public=KeyPair.generate().public)
+    with pytest.raises(RemoteTimeout, match="another key than the given"):
+        connect(server.port, keys=misled).ping(5.0)
+    counts = server.server._gate.counts
+    assert wait_until(lambda: counts["refused"] >= 3)
+    assert counts["accepted"] == 1
+
+
+def test_a_client_with_keys_does_not_talk_to_a_server_without(start_server, connect, phone):
+    client = connect(start_server().port, keys=phone)
+    with pytest.raises((RemoteFailure, RemoteTimeout)):
+        client.execute(a_task("echo"), b"a secret", 2.0)
+
+
+def test_a_large_payload_goes_both_ways_encrypted(start_server, connect, keys, phone):
+    client = connect(start_server(keys=keys).port, keys=phone)
+    payload = bytes(range(256)) * 4096
+    assert client.execute(a_task("echo"), payload, 20.0).output == payload
+
+
+def test_who_is_authorised_later_gets_in_without_a_restart(start_server, connect, keys, phone):
+    server = start_server(keys=keys)
+    devices = keys.parent / "devices"
+    assert main(["keygen", str(devices), "--client", "tablet"]) == 0
+    tablet = replace(phone, own=KeyPair.load(devices / "tablet.key_secret"))
+    client = connect(server.port, keys=tablet)
+    assert not served(client)
+    assert main(["authorize", str(keys), str(devices / "tablet.key")]) == 0
+    # The client itself tries again a second after it was refused.
+    assert noticed_after(lambda: served(client)) < NOTICED_S + 2.0
+
+
+def test_revoking_ends_the_connection_and_its_user_stays_out(start_server, connect, keys, phone):
+    server = start_server(keys=keys)
+    devices = keys.parent / "devices"
+    assert main(["keygen", str(devices), "--client", "tablet"]) == 0
+    assert main(["authorize", str(keys), str(devices / "tablet.key")]) == 0
+    other = connect(
+        server.port, keys=replace(phone, own=KeyPair.load(devices / "tablet.key_secret"))
+    )
+    client = connect(server.port, keys=phone)
+    assert served(client)
+    assert wait_until(lambda: served(other))
+    assert main(["revoke", str(keys), "phone"]) == 0
+    assert noticed_after(lambda: not served(client)) < NOTICED_S
+    assert server.server._gate.counts["closed_revoked"] == 1
+    assert wait_until(lambda: refusal(client) == "unauthorised")
+    assert not served(connect(server.port, keys=phone))
+    assert served(other)
+
+
+def test_without_its_folder_nobody_is_let_in(start_server, connect, keys, phone):
+    server = start_server(keys=keys)
+    client = connect(server.port, keys=phone)
+    assert served(client)
+    shutil.rmtree(keys / "clients")
+    assert noticed_after(lambda: not served(client)) < NOTICED_S
+    assert not served(connect(server.port, keys=phone))
+
+
+def test_a_dead_authenticator_locks_everybody_out(start_server, connect, keys, phone):
+    server = start_server(keys=keys)
+    before = connect(server.port, keys=phone)
+    assert served(before)
+    gate = server.server._gate
+    assert not gate.locked
+    gate._authenticator.close()
+    assert gate.locked
+    with pytest.raises(RemoteError):
+        connect(server.port, keys=phone).execute(a_task("echo"), b"", 1.0)
+    assert served(before)  # who is in stays in
+
+
+@pytest.mark.parametrize("bind", ["0.0.0.0", "::", "192.0.2.1", "eth0", "*"])
+def test_beyond_the_loopback_keys_are_a_must(bind, keys):
+    with pytest.raises(ConfigError, match=r"edge_server keygen DIR makes them, --keys DIR uses"):
+        ServerConfig(bind=bind)
+    assert ServerConfig(bind=bind, keys=keys).is_exposed
+    assert ServerConfig(bind=bind, insecure_let_anybody_in=True).is_exposed
+    with pytest.raises(ConfigError, match="exclude each other"):
+        ServerConfig(bind=bind, keys=keys, insecure_let_anybody_in=True)
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "127.8.9.1", "::1", "lo"])
+def test_the_loopback_needs_none(bind):
+    assert not ServerConfig(bind=bind).is_exposed
+
+
+def test_an_open_server_says_so(start_server, caplog):
+    start_server(bind="0.0.0.0", insecure_let_anybody_in=True)
+    assert "anybody who reaches 0.0.0.0 can run tasks here" in caplog.text
