@@ -16,7 +16,7 @@ from edge_server.compression import AVAILABLE as ZSTD_AVAILABLE
 from edge_server.config import ServerConfig
 from edge_server.dispatcher import Dispatcher
 from edge_server.executors import make_executor
-from edge_server.executors.base import Executor, Finished, Ready, RunTask
+from edge_server.executors.base import Executor, Finished, Ready
 from edge_server.jobs import Answer, Instruction, Job, Start
 from edge_server.listener import listen
 from edge_server.mailbox import Mailbox, Message
@@ -26,6 +26,7 @@ from edge_server.sockets import LINGER_MS
 from edge_server.watching.http import PageServer
 from edge_server.watching.state import ServerState
 from offload.errors import BackendError, ConfigError, OffloadError
+from offload.task_function import RunTask
 
 _log = logging.getLogger(__name__)
 _START_S = 30.0

@@ -9,19 +9,18 @@ the server knows which job a worker that died was at.
 from __future__ import annotations
 
 import ctypes
-import importlib
 import os
 import resource
 import signal
 import sys
 import time
 import traceback
-from collections.abc import Callable
 from typing import BinaryIO, NamedTuple
 
 from edge_server.executors.frames import FRAME, Tag
 from edge_server.task_registry import UnknownKindError
 from offload.errors import ConfigError, RemoteFailure, TaskError
+from offload.task_function import RunTask, function_at
 
 _PR_SET_PDEATHSIG = 1
 _BUFFER_BYTES = 65_536
@@ -67,8 +66,7 @@ def main(descriptor: int, parent_pid: int, memory_bytes: int, run_task: str) -> 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     limit_memory(memory_bytes)
-    module, name = run_task.split(":")
-    function = getattr(importlib.import_module(module), name)
+    function = function_at(run_task)
     try:
         with open(descriptor, "rb", buffering=_BUFFER_BYTES) as jobs:
             _write(descriptor, Result(Tag.READY, 0.0, b""))
@@ -80,7 +78,7 @@ def main(descriptor: int, parent_pid: int, memory_bytes: int, run_task: str) -> 
         return  # the server closed its end
 
 
-def _run_next(jobs: BinaryIO, run_task: Callable[[str, bytes], bytes]) -> Result | None:
+def _run_next(jobs: BinaryIO, run_task: RunTask) -> Result | None:
     """Read a job and run it; None when there will be no more."""
     header = jobs.read(FRAME.size)
     if len(header) < FRAME.size:
@@ -99,7 +97,7 @@ def _run_next(jobs: BinaryIO, run_task: Callable[[str, bytes], bytes]) -> Result
 
 
 def run_job(
-    run_task: Callable[[str, bytes], bytes],
+    run_task: RunTask,
     kind: str,
     payload: bytes,
     zstd_bytes: int,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from edge_server.config import ServerConfig
-from edge_server.executors.base import Executor, RunTask
+from edge_server.executors.base import Executor
 from edge_server.executors.local import LocalExecutor
+from offload.task_function import RunTask
 
 
 def make_executor(config: ServerConfig, run_task: RunTask) -> Executor:

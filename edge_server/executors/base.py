@@ -8,15 +8,11 @@ new worker in the place of one that has ended.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 import msgspec
 
 from edge_server.jobs import Job, TaskResult
-
-RunTask: TypeAlias = Callable[[str, bytes], bytes]
-"""What a worker calls with a task's kind and payload: a top-level function of a module."""
 
 
 class Ready(msgspec.Struct, frozen=True, gc=False):

@@ -9,9 +9,10 @@ from __future__ import annotations
 import select
 import time
 
-from edge_server.executors.base import ExecutorEvent, Finished, Gone, Ready, RunTask
-from edge_server.executors.process import WorkerProcess, reference
+from edge_server.executors.base import ExecutorEvent, Finished, Gone, Ready
+from edge_server.executors.process import WorkerProcess
 from edge_server.jobs import Job
+from offload.task_function import RunTask, reference
 
 _RESTART_DELAY_S = 0.5
 

@@ -12,11 +12,9 @@ import socket
 import subprocess
 import sys
 
-from edge_server.executors.base import RunTask
 from edge_server.executors.frames import FRAME, Tag
 from edge_server.executors.results import task_result
 from edge_server.jobs import Buffer, Job, TaskResult
-from offload.errors import ConfigError
 
 # A task uses one thread: two workers on two cores must not fight over them. ONNX Runtime reads no
 # variable, its sessions must be made with intra_op_num_threads=1.
@@ -35,22 +33,6 @@ _CHANNEL_BYTES = 2**20
 """Asked of the kernel for each direction; it gives what net.core.wmem_max allows."""
 _LARGE_BYTES = 32_768
 """From this size a body is read straight into its own memory, and written from where it lies."""
-
-
-def reference(run_task: RunTask) -> str:
-    """``module:name`` of a function that a worker can import.
-
-    Raises:
-        ConfigError: it is no top-level function of an importable module.
-    """
-    module = getattr(run_task, "__module__", None)
-    name = getattr(run_task, "__qualname__", "")
-    if module in (None, "__main__") or not name.isidentifier():
-        raise ConfigError(
-            f"run_task is {run_task!r}; workers import it, so it must be a top-level function of "
-            "a module other than __main__"
-        )
-    return f"{module}:{name}"
 
 
 class WorkerProcess:

@@ -20,13 +20,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from edge_server.executors.base import ExecutorEvent, Finished, Gone, Ready, RunTask
-from edge_server.executors.process import reference
+from edge_server.executors.base import ExecutorEvent, Finished, Gone, Ready
 from edge_server.executors.ray_worker import RayWorker
 from edge_server.executors.results import EXPIRED, task_result
 from edge_server.jobs import Job, TaskResult
 from edge_server.protocol import ErrorCode, clock_name
 from offload.errors import BackendError, ConfigError
+from offload.task_function import RunTask, reference
 
 HOW_TO_GET = "pip install -r requirements-ray.txt"
 _CONNECT_S = 5.0

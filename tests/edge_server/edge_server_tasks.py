@@ -60,6 +60,13 @@ def grandchild(payload: bytes) -> bytes:
     return b""
 
 
+def note(payload: bytes) -> bytes:
+    path, text = payload.decode().split()
+    with open(path, "a") as file:
+        file.write(f"{text}\n")
+    return b""
+
+
 TASKS: dict[str, Callable[[bytes], bytes]] = {
     "echo": lambda payload: payload,
     "sleep": sleep,
@@ -74,6 +81,8 @@ TASKS: dict[str, Callable[[bytes], bytes]] = {
     "pid": lambda payload: str(os.getpid()).encode(),
     "threads": lambda payload: os.environ["OMP_NUM_THREADS"].encode(),
     "grandchild": grandchild,
+    "hog": lambda payload: bytes(len(bytearray(int(payload))) and 1),
+    "note": note,
 }
 
 
