@@ -11,6 +11,7 @@ from running_edge_server import RunningServer, children, open_descriptors, wait_
 
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
+from edge_server.protocol import Request, decode_request
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +66,38 @@ def connect() -> Iterator[Connect]:
     yield make
     for client in clients:
         client.close()
+
+
+Handler = Callable[[Request, bytes], list[list[bytes]]]
+
+
+@pytest.fixture
+def fake_server() -> Iterator[Callable[[Handler], int]]:
+    """A server in a thread that answers each request with whatever messages the handler makes."""
+    stop = threading.Event()
+    threads: list[threading.Thread] = []
+
+    def start(handler: Handler) -> int:
+        ports: list[int] = []
+        bound = threading.Event()
+
+        def serve() -> None:
+            with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+                router.setsockopt(zmq.LINGER, 0)
+                ports.append(router.bind_to_random_port("tcp://127.0.0.1"))
+                bound.set()
+                while not stop.is_set():
+                    if router.poll(20):
+                        peer, header, payload = router.recv_multipart()
+                        for frames in handler(decode_request(header), payload):
+                            router.send_multipart([peer, *frames])
+
+        threads.append(threading.Thread(target=serve))
+        threads[-1].start()
+        assert bound.wait(5)
+        return ports[0]
+
+    yield start
+    stop.set()
+    for thread in threads:
+        thread.join(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections import Counter
@@ -81,3 +82,10 @@ class RunningServer:
 
 def a_task(kind: str) -> TaskInstance:
     return TaskInstance(kind, "small", 0)
+
+
+def free_port() -> int:
+    """A port where nobody listens, as far as anybody can know."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -6,59 +6,17 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
-import zmq
-from running_edge_server import RunningServer, a_task, wait_until
+from running_edge_server import RunningServer, a_task, free_port, wait_until
 from slow_relay import SlowRelay
 
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
-from edge_server.protocol import Done, Ping, Pong, Request, Run, Times, decode_request, encode
+from edge_server.protocol import Done, Ping, Pong, Request, Run, Times, encode
 from offload.errors import ConfigError, RemoteError, RemoteFailure, RemoteTimeout
 
 pytestmark = pytest.mark.measured
-
-Handler = Callable[[Request, bytes], list[list[bytes]]]
-
-
-@pytest.fixture
-def fake_server() -> Iterator[Callable[[Handler], int]]:
-    """A server in a thread that answers each request with whatever messages the handler makes."""
-    stop = threading.Event()
-    threads: list[threading.Thread] = []
-
-    def start(handler: Handler) -> int:
-        ports: list[int] = []
-        bound = threading.Event()
-
-        def serve() -> None:
-            with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
-                router.setsockopt(zmq.LINGER, 0)
-                ports.append(router.bind_to_random_port("tcp://127.0.0.1"))
-                bound.set()
-                while not stop.is_set():
-                    if router.poll(20):
-                        peer, header, payload = router.recv_multipart()
-                        for frames in handler(decode_request(header), payload):
-                            router.send_multipart([peer, *frames])
-
-        threads.append(threading.Thread(target=serve))
-        threads[-1].start()
-        assert bound.wait(5)
-        return ports[0]
-
-    yield start
-    stop.set()
-    for thread in threads:
-        thread.join(5)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def timed_out_after(client: EdgeClient, budget_s: float, payload: bytes = b"") -> float:
