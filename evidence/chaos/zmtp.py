@@ -65,6 +65,17 @@ class RawPeer:
             return False
         return True
 
+    def receive_message(self) -> list[bytes]:
+        """The frames of the next message."""
+        frames: list[bytes] = []
+        more = True
+        while more:
+            (flags,) = self._read(1)
+            size = self._read(8 if flags & _LONG else 1)
+            frames.append(self._read(int.from_bytes(size, "big")))
+            more = bool(flags & _MORE)
+        return frames
+
     def is_closed(self, timeout_s: float) -> bool:
         """The server closes the connection within that time; what it sends is thrown away."""
         self.socket.settimeout(timeout_s)
@@ -78,10 +89,10 @@ class RawPeer:
         return True
 
     def _read(self, n_bytes: int) -> bytes:
-        data = b""
+        data = bytearray()
         while len(data) < n_bytes:
             part = self.socket.recv(n_bytes - len(data))
             if not part:
                 raise ConnectionResetError("the server has closed the connection")
             data += part
-        return data
+        return bytes(data)
