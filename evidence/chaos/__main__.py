@@ -30,6 +30,8 @@ class ChaosOptions:
     """All counts: about two hours."""
     only: tuple[str, ...] = ()
     """Names of the rows to run; default: all."""
+    count: int | None = None
+    """Faults of each row, instead of the form's."""
     seed: int = 0
     """Of fault times and inputs."""
     one_by_one: bool = False
@@ -49,6 +51,8 @@ def main(options: ChaosOptions) -> int:
     """
     if options.short == options.full:
         raise ConfigError("say --short or --full: how many faults are injected")
+    if options.count is not None and options.count < 1:
+        raise ConfigError(f"--count is {options.count}; it must be 1 or more")
     from agents.run_directory import held, new_run_folder
     from evidence.chaos.plan import ROWS, row_called
     from evidence.chaos.progress import Progress
@@ -56,7 +60,7 @@ def main(options: ChaosOptions) -> int:
     from evidence.chaos.run import Form, run_rows
 
     rows = [row_called(name) for name in options.only] or list(ROWS)
-    form = Form(options.short, options.seed, options.one_by_one)
+    form = Form(options.short, options.seed, options.one_by_one, options.count)
     folder = options.resume
     if folder is None:
         label = "chaos-short" if options.short else "chaos-full"
@@ -88,6 +92,10 @@ def cli() -> None:
     """Entry point: 1: a row failed; errors of the project are one line and exit code 2."""
     options = tyro.cli(ChaosOptions, description=__doc__)
     signal.signal(signal.SIGTERM, _terminate)
+    if not options.only or "link" in options.only:
+        from netem import unprivileged
+
+        unprivileged.enter()  # refused, the row takes a link without packets, and says so
     try:
         code = main(options)
     except (OffloadError, OSError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -24,17 +24,19 @@ class Form:
         short: the counts of the short form.
         seed: of fault times and inputs.
         one_by_one: no row runs beside another.
-        counts: counts that are not the form's, by row.
+        count: faults of every row; None: the form's counts.
     """
 
     short: bool
     seed: int
     one_by_one: bool = False
-    counts: dict[str, int] = field(default_factory=dict)
+    count: int | None = None
 
     def count_of(self, row: Row) -> int:
         """How many faults that row injects."""
-        return self.counts.get(row.name, row.short if self.short else row.full)
+        if self.count is not None:
+            return self.count
+        return row.short if self.short else row.full
 
     def seconds_of(self, row: Row) -> float:
         """What the row takes, roughly."""
