@@ -12,7 +12,8 @@ from offload.tasks.task import Task
 
 _DEPTHS = {"small": 2, "medium": 3, "large": 4}
 """Half-moves looked ahead."""
-_MAX_DEPTH = 6
+_MAX_DEPTH = 4
+"""Each half-move more takes some ten times as long."""
 _PLIES = (2, 8)
 """Fewest and most random half-moves played from the test position."""
 _MATE = 100_000

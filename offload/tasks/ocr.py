@@ -11,7 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from rapidocr import RapidOCR
+from rapidocr.ch_ppocr_det.utils import ResizeImgError as DetectorSizeError
+from rapidocr.utils.process_img import ResizeImgError
 
+from offload.errors import TaskError
 from offload.tasks.images import decode_image, encode_jpeg
 from offload.tasks.task import Task
 
@@ -62,7 +65,11 @@ class OcrTask(Task):
     def _run(self, payload: bytes) -> bytes:
         pixels = decode_image(self.kind, payload, _MAX_PIXELS)
         # The networks were trained on OpenCV's channel order.
-        result: Any = _reader()(np.ascontiguousarray(pixels[:, :, ::-1]))
+        try:
+            result: Any = _reader()(np.ascontiguousarray(pixels[:, :, ::-1]))
+        except (DetectorSizeError, ResizeImgError) as error:
+            height, width = pixels.shape[:2]
+            raise TaskError(f"ocr: an image of {width}x{height} is too thin to read") from error
         return "\n".join(result.txts or ()).encode()
 
     def check(self, size: str, seed: int, output: bytes) -> bool:

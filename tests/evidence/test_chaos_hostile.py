@@ -10,7 +10,6 @@ import pytest
 import zmq
 
 from edge_server.protocol import ErrorCode, ProtocolError, decode_request
-from evidence.chaos.crowd import idle_sockets
 from evidence.chaos.history import FILE_NAME, History
 from evidence.chaos.hostile import REQUESTS, decode_all, mutated_frames, mutated_messages
 from evidence.chaos.mutations import mutated
@@ -35,9 +34,9 @@ def broken(bounds: list[Bound]) -> list[Bound]:
 
 
 def test_mutated_frames(run):
-    bounds = run(mutated_frames, 150_000)
+    bounds = run(mutated_frames, 50_000)
     assert broken(bounds) == []
-    assert bounds[0].seen == "150000"
+    assert bounds[0].seen == "50000"
 
 
 def test_an_untyped_error_of_a_decoder_is_seen():
@@ -82,9 +81,3 @@ def test_a_door_that_stands_open_is_seen():
         port = router.bind_to_random_port("tcp://127.0.0.1")
         assert knock(port, Attempt(None), 3) == 0
         assert router.poll(2000)
-
-
-@pytest.mark.chaos
-@pytest.mark.slow
-def test_a_crowd_does_not_keep_the_good_client_waiting(run):
-    assert broken(run(idle_sockets, 100)) == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import random
 import resource
 import struct
 import zlib
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evidence.chaos.mutations import mutated
 from offload.errors import TaskError
 from offload.tasks import KINDS, get_task, unavailable
 from offload.tasks.task import Task
@@ -68,6 +70,22 @@ def test_an_image_with_too_many_pixels_is_refused(kind: str, width: int, height:
 
 
 @pytest.mark.parametrize("kind", IMAGE_KINDS)
+@pytest.mark.parametrize(("width", "height"), [(8193, 400), (400, 8193), (4_000_000, 1)])
+def test_a_strip_of_pixels_is_refused(kind: str, width: int, height: int) -> None:
+    strip = png_of(width, height, zlib.compress(bytes(height * (1 + 3 * width))))
+    with pytest.raises(TaskError, match=f"{width}x{height} pixels; at most 8192 a side"):
+        run(kind, strip)
+
+
+@pytest.mark.parametrize("kind", IMAGE_KINDS)
+@pytest.mark.parametrize(("width", "height"), [(8192, 1), (1, 8192), (8192, 3), (3, 200)])
+def test_a_thin_image_gives_an_answer_or_a_task_error(kind: str, width: int, height: int) -> None:
+    with contextlib.suppress(TaskError):
+        thin = png_of(width, height, zlib.compress(bytes(height * (1 + 3 * width))))
+        assert isinstance(run(kind, thin), bytes)
+
+
+@pytest.mark.parametrize("kind", IMAGE_KINDS)
 def test_a_decompression_bomb_takes_no_memory(kind: str) -> None:
     bomb = png_of(60_000, 60_000, zlib.compress(bytes(1_000_000)))
     get_task_or_skip(kind)
@@ -118,7 +136,7 @@ def test_sudoku(payload: bytes, message: str) -> None:
         (b"hello", "DEPTH FEN"),
         (b"2 hello", "DEPTH FEN"),
         (b"2 \xff\xfe", "DEPTH FEN"),
-        (b"7 6k1/5ppp/8/8/8/8/8/R5K1 w - - 0 1", "depth 7"),
+        (b"5 6k1/5ppp/8/8/8/8/8/R5K1 w - - 0 1", "depth 5 is not from 1 to 4"),
         (b"0 6k1/5ppp/8/8/8/8/8/R5K1 w - - 0 1", "depth 0"),
         (b"2 8/8/8/8/8/8/8/8 w - - 0 1", "cannot occur"),
         (b"2 R5k1/5ppp/8/8/8/8/8/6K1 b - - 0 1", "no legal move"),
@@ -150,3 +168,58 @@ def test_matmul(payload: bytes, message: str) -> None:
 def test_noise_gives_an_answer_or_a_task_error(kind: str, noise: bytes) -> None:
     with contextlib.suppress(TaskError):
         assert isinstance(run(kind, noise), bytes)
+
+
+def valid_images() -> list[bytes]:
+    """Small images of every kind of PNG and JPEG that a decoder tells apart."""
+    from PIL import Image, PngImagePlugin
+
+    pixels = np.random.default_rng(1).integers(0, 255, (24, 20, 3), dtype=np.uint8)
+    image = Image.fromarray(pixels)
+    text = PngImagePlugin.PngInfo()
+    text.add_text("a", "b" * 100, zip=True)
+    text.add_itxt("k", "v" * 50, zip=True)
+    deep = Image.fromarray(pixels[:, :, 0].astype(np.uint16) * 200)
+    wanted: list[tuple[Image.Image, dict[str, object]]] = [
+        (image, {"format": "PNG", "pnginfo": text}),
+        (image.convert("P"), {"format": "PNG"}),
+        (image.convert("RGBA"), {"format": "PNG"}),
+        (deep, {"format": "PNG"}),
+        (image, {"format": "PNG", "save_all": True, "append_images": [image.rotate(90)]}),
+        (image, {"format": "JPEG"}),
+        (image, {"format": "JPEG", "progressive": True}),
+        (image.convert("CMYK"), {"format": "JPEG"}),
+    ]
+    encoded: list[bytes] = []
+    for picture, options in wanted:
+        buffer = io.BytesIO()
+        picture.save(buffer, **options)  # type: ignore[arg-type]
+        encoded.append(buffer.getvalue())
+    return encoded
+
+
+@pytest.mark.filterwarnings("ignore:Invalid APNG")
+def test_mutated_images_are_decoded_or_refused() -> None:
+    get_task_or_skip("blur")
+    from offload.tasks.images import decode_image
+
+    refused = 0
+    for data in mutated(valid_images(), 5_000, random.Random(2)):
+        try:
+            assert decode_image("blur", data, 4_000_000).shape[2] == 3
+        except TaskError:
+            refused += 1
+    assert 2_000 < refused < 4_900
+
+
+@pytest.mark.filterwarnings("ignore:(overflow|invalid value) encountered")
+@pytest.mark.parametrize("kind", ["chess", "sudoku", "matmul"])
+def test_mutated_inputs_give_an_answer_or_a_task_error(kind: str) -> None:
+    task = get_task_or_skip(kind)
+    seeds = [b"1 6k1/5ppp/8/8/8/8/8/R5K1 w - - 0 1", b"1 " + b"8/" * 7 + b"8 w KQkq e3 0 1"]
+    if kind != "chess":
+        seeds = [task.make_input("small", 0), b"MMF4" + struct.pack("<I", 2) + bytes(32)]
+    for data in mutated(seeds, 2_000, random.Random(4)):
+        if not data.startswith((b"2", b"3", b"4")):  # deeper searches take long, and tell no more
+            with contextlib.suppress(TaskError):
+                assert isinstance(run(kind, data), bytes)
