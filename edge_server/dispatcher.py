@@ -12,7 +12,7 @@ import math
 from collections import deque
 
 from edge_server.jobs import Answer, Instruction, Job, Kill, Start, TaskResult
-from edge_server.kinds import Kinds
+from edge_server.kinds import Kind, Kinds
 from edge_server.open_requests import OpenRequests
 from edge_server.protocol import MAX_OPEN_REQUESTS, ErrorCode
 from edge_server.quarantine import Quarantine
@@ -219,6 +219,10 @@ class Dispatcher:
             requests.join(job)
         else:
             requests.begin(job)
+            worker = self._workers.next_idle()
+            if worker is not None and not self._waiting:
+                self._start(worker, job, self._kinds.of(job.kind), now_s)
+                return
             self._waiting.push(job)
             if job.deadline_s < self._next_tick_s:
                 self._next_tick_s = job.deadline_s
@@ -258,7 +262,7 @@ class Dispatcher:
                 self._next_tick_s = min(self._next_tick_s, run.job.deadline_s)
 
     def _fill(self, now_s: float) -> None:
-        """Give waiting jobs to workers; drop those whose deadline cannot be met any more."""
+        """Give waiting jobs to workers."""
         waiting, workers = self._waiting, self._workers
         while waiting and workers.may_take:
             job = waiting.peek()
@@ -269,17 +273,20 @@ class Dispatcher:
             if worker is None:
                 return
             waiting.pop()
-            if now_s + kind.quickest_s(now_s) >= job.deadline_s:
-                late = EXPIRED if now_s >= job.deadline_s else TOO_LATE
-                self._settle(job, late, now_s, ran=False)
-                continue
-            waiting.charge(job.client, kind.mean_s)
-            run = Run(job, kind.mean_s)
-            if workers.give(worker, run, kind.is_short):
-                self._begin(run, now_s)
-            elif run.overrun_s < self._next_tick_s:
-                self._next_tick_s = run.overrun_s
-            self._out.append(Start(worker, job))
+            self._start(worker, job, kind, now_s)
+
+    def _start(self, worker: int, job: Job, kind: Kind, now_s: float) -> None:
+        """Give the job to the worker, unless its deadline cannot be met any more."""
+        if now_s + kind.quickest_s(now_s) >= job.deadline_s:
+            self._settle(job, EXPIRED if now_s >= job.deadline_s else TOO_LATE, now_s, ran=False)
+            return
+        self._waiting.charge(job.client, kind.mean_s)
+        run = Run(job, kind.mean_s)
+        if self._workers.give(worker, run, kind.is_short):
+            self._begin(run, now_s)
+        elif run.overrun_s < self._next_tick_s:
+            self._next_tick_s = run.overrun_s
+        self._out.append(Start(worker, job))
 
     def _begin(self, run: Run, now_s: float) -> None:
         """The worker has come to this job."""

@@ -88,7 +88,8 @@ class EdgeServer:
         self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll = select.epoll()
         self._news = int(self._router.getsockopt(zmq.FD))
-        for source in (self._news, self._wake_read, self._executor.fileno()):
+        self._executor_news = self._executor.fileno()
+        for source in (self._news, self._wake_read, self._executor_news):
             self._epoll.register(source, select.EPOLLIN)
         self._pages = self._serve_pages()
 
@@ -143,10 +144,12 @@ class EdgeServer:
         """
         self._executor.start()
         deadline_s = time.monotonic() + _START_S
+        news = select.poll()
+        news.register(self._executor_news, select.POLLIN)
         while self._dispatcher.ready < self._executor.capacity:
             if time.monotonic() > deadline_s:
                 raise BackendError(f"the workers were not ready after {_START_S:g} s")
-            select.select([self._executor.fileno()], [], [], 0.1)
+            news.poll(100)
             self._hear_workers()
             if self._replaced:
                 raise BackendError("a worker process ended before it was ready")
@@ -162,7 +165,8 @@ class EdgeServer:
             if has_message or self._news in ready:
                 self._receive()
             self._tick()
-            self._hear_workers()
+            if self._executor_news in ready or self._executor_is_due():
+                self._hear_workers()
             if self._wake_read in ready:
                 self._on_stop()
             self._executor.flush()
@@ -235,6 +239,10 @@ class EdgeServer:
         self._executor.stop_replacing()
         self._act(self._dispatcher.drain(time.monotonic(), grace_s))
 
+    def _executor_is_due(self) -> bool:
+        wake_s = self._executor.wake_at_s()
+        return wake_s is not None and time.monotonic() >= wake_s
+
     def _hear_workers(self) -> None:
         now_s = time.monotonic()
         for event in self._executor.events():
@@ -263,6 +271,10 @@ class EdgeServer:
             if message is None:
                 return number > 0
             self._on_message(message)
+            if number == 0:
+                self._executor.flush()  # a lone task need not wait for what the loop does next
+                if not int(self._router.getsockopt(zmq.EVENTS)) & _POLLIN:
+                    return True
         return True
 
     def _on_message(self, message: Message) -> None:

@@ -3,9 +3,11 @@
 Who is next is found by deficit round robin with deadlines inside a round. Each client that has
 tasks waiting may start tasks of :data:`QUANTUM_S` seconds of compute time a round; among the
 clients that have some of that left, the task with the earliest deadline goes first. A client that
-has used its share up waits for the next round, which begins when nobody with tasks waiting has any
-left; what it took too much is carried over. So deadlines decide among clients that ask for little,
-and a client that asks for more than its share waits for nobody's harm but its own.
+has used its share up waits for the next round; what it took too much is carried over. A round ends
+when nobody with tasks waiting has any share left, or when, since the first client had used its share
+up, as much has been used as the shares of all others that were there then. Who leaves and comes
+back within a round has what he had. So deadlines decide among clients that ask for little, and
+whoever asks for more than his share keeps nobody else waiting for longer than a round.
 
 Who may wait is longest queue drop: when the queue is full, a newcomer is refused, unless its client
 has fewer tasks (or bytes) waiting than another: then the one of that other client with the latest
@@ -23,6 +25,7 @@ from edge_server.jobs import Job
 
 QUANTUM_S = 0.02
 _SLACK = 64
+_MAX_ABSENT = 4096
 
 _Entry: TypeAlias = tuple[float, int, Job]
 
@@ -32,11 +35,11 @@ class _Client:
 
     __slots__ = ("credit_s", "jobs", "n_bytes", "name")
 
-    def __init__(self, name: bytes) -> None:
+    def __init__(self, name: bytes, credit_s: float) -> None:
         self.name = name
         self.jobs: list[_Entry] = []
         self.n_bytes = 0
-        self.credit_s = QUANTUM_S
+        self.credit_s = credit_s
 
 
 class WaitingTasks:
@@ -54,6 +57,8 @@ class WaitingTasks:
         self._clients: dict[bytes, _Client] = {}
         self._heads: list[tuple[float, int, _Client]] = []  # of clients that have a share left
         self._resting: list[tuple[float, int, _Client]] = []  # of those that have not
+        self._absent: dict[bytes, float] = {}  # what clients had left that left in this round
+        self._round_s = math.inf  # compute time until the next round begins at the latest
         self._count = self._pushed = 0
         self.n_bytes = 0
 
@@ -69,7 +74,8 @@ class WaitingTasks:
         """Put a job among the waiting."""
         client = self._clients.get(job.client)
         if client is None:
-            client = self._clients[job.client] = _Client(job.client)
+            credit_s = self._absent.pop(job.client, QUANTUM_S)
+            client = self._clients[job.client] = _Client(job.client, credit_s)
         self._pushed += 1
         heappush(client.jobs, (job.deadline_s, self._pushed, job))
         size = len(job.payload)
@@ -96,7 +102,8 @@ class WaitingTasks:
     def peek(self) -> Job:
         """The next job to run; some job must be waiting."""
         while (client := self._first(self._heads)) is None:
-            self._next_round()
+            lacking_s = -max(client.credit_s for client in self._clients.values())
+            self._next_round(int(lacking_s / QUANTUM_S) + 1)
         return client.jobs[0][2]
 
     def pop(self) -> Job:
@@ -106,12 +113,20 @@ class WaitingTasks:
 
     def charge(self, client: bytes, seconds: float) -> None:
         """A task of that client is started, or took so much longer (or less) than was charged."""
+        self._round_s -= seconds
         state = self._clients.get(client)
-        if state is not None:  # who has nothing waiting starts anew
-            had_s = state.credit_s
-            state.credit_s = left_s = min(QUANTUM_S, had_s - seconds)
-            if (had_s > 0) != (left_s > 0):
-                self._show(state)
+        if state is None:
+            if client in self._absent:
+                self._absent[client] -= seconds
+            return
+        had_s = state.credit_s
+        state.credit_s = left_s = min(QUANTUM_S, had_s - seconds)
+        if (had_s > 0) != (left_s > 0):
+            self._show(state)
+            if left_s <= 0 and self._round_s == math.inf:
+                self._round_s = QUANTUM_S * (len(self._clients) - 1)
+        if self._round_s <= 0:
+            self._next_round(1)
 
     def expired(self, now_s: float) -> list[Job]:
         """The jobs whose deadline has passed, taken out."""
@@ -179,11 +194,14 @@ class WaitingTasks:
         self._count -= 1
         if not client.jobs:
             del self._clients[client.name]
+            self._absent[client.name] = client.credit_s
+            if len(self._absent) > _MAX_ABSENT:
+                self._absent.clear()
 
-    def _next_round(self) -> None:
-        """Nobody has a share left: give shares until somebody has one."""
-        lacking_s = -max(client.credit_s for client in self._clients.values())
-        rounds = int(lacking_s / QUANTUM_S) + 1
+    def _next_round(self, rounds: int) -> None:
+        """Give everybody so many shares."""
+        self._absent.clear()
+        self._round_s = math.inf
         for client in self._clients.values():
             client.credit_s = min(QUANTUM_S, client.credit_s + rounds * QUANTUM_S)
         self._rebuild()

@@ -112,7 +112,7 @@ def test_a_task_that_wants_too_much_memory_is_told_so_and_loses_its_worker(
     assert not set(before) & set(server.server.worker_pids)
     assert client.status(client.send("hog", b"%d" % 2**29)) == "out_of_memory"
     assert client.status(client.send("hog", b"%d" % 2**29)) == "quarantined"
-    assert watcher.stats().workers_replaced == 2
+    assert wait_until(lambda: watcher.stats().workers_replaced == 2)
 
 
 @pytest.mark.chaos

@@ -85,6 +85,49 @@ def test_a_flood_delays_another_client_by_its_share_only():
     assert before <= 4  # what one share holds
 
 
+def test_clients_that_come_and_go_starve_nobody():
+    """Whoever's queue runs empty is gone, and back at once: no fresh share for that."""
+    waiting = WaitingTasks(100, 10**6)
+    for number in range(1, 4):
+        waiting.push(job("resting", number, deadline_s=50.0))
+    waits: list[int] = []
+    since = 0
+    for number in range(1, 400):
+        for client in "abcd":
+            if not any(entry[2].peer == client.encode() for entry in entries(waiting)):
+                waiting.push(job(client, number, deadline_s=1.0))
+        taken = waiting.pop()
+        waiting.charge(taken.client, QUANTUM_S)
+        since += 1
+        if taken.peer == b"resting":
+            waits.append(since)
+            since = 0
+            waiting.push(job("resting", 1000 + number, deadline_s=50.0))
+    assert max(waits) <= 6  # five clients, one task each a round
+    assert len(waits) >= 399 / 6
+
+
+def test_newcomers_without_end_starve_nobody():
+    waiting = WaitingTasks(100, 10**6)
+    for number in range(1, 30):
+        waiting.push(job("patient", number, deadline_s=50.0))
+    served = 0
+    for number in range(100):
+        for place in range(2):
+            waiting.push(job(f"new{number}.{place}", 1, deadline_s=1.0))
+        for _ in range(3):
+            taken = waiting.pop()
+            waiting.charge(taken.client, QUANTUM_S)
+            served += taken.peer == b"patient"
+            if served == 29:
+                return
+    raise AssertionError(f"the patient client had {served} tasks of 300 run")
+
+
+def entries(waiting: WaitingTasks) -> list:
+    return [entry for client in waiting._clients.values() for entry in client.jobs]
+
+
 def test_a_full_queue_refuses_the_newcomer_of_the_longest_queue():
     waiting = WaitingTasks(2, 1000)
     jobs = [job("a", number, deadline_s=10.0 - number) for number in range(1, 4)]
