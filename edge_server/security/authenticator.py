@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +22,11 @@ from edge_server.security.keys import ZAP_DOMAIN
 _ENDPOINT = "inproc://zeromq.zap.01"
 _VERSION = b"1.0"
 _CURVE_KEY_BYTES = 32
+HANDSHAKES_PER_S = 20.0
+"""Each key may shake hands so often in the long run, and ten times as often in one second. libzmq
+numbers its peers with 32 bits and aborts when a peer has claimed the next number for its own; a
+client may guess, so it may not guess often."""
+_BURST = 200.0
 _log = logging.getLogger(__name__)
 
 
@@ -32,14 +38,15 @@ class Authenticator:
         is_allowed: asked with a public key in Z85, in the authenticator's thread.
 
     Attributes:
-        counts: handshakes by ``accepted`` and ``refused``.
+        counts: handshakes refused, ``not_authorised`` and ``too_often``.
     """
 
     def __init__(
         self, context: zmq.Context[zmq.Socket[bytes]], is_allowed: Callable[[bytes], bool]
     ) -> None:
         self._is_allowed = is_allowed
-        self.counts: Counter[str] = Counter(accepted=0, refused=0)
+        self.counts: Counter[str] = Counter(not_authorised=0, too_often=0)
+        self._allowances: dict[bytes, tuple[float, float]] = {}
         self._stop_read, self._stop_write = os.pipe2(os.O_CLOEXEC)
         self._socket = context.socket(zmq.REP)
         self._socket.setsockopt(zmq.LINGER, 0)
@@ -75,13 +82,24 @@ class Authenticator:
         request_id = frames[1] if len(frames) > 1 else b""
         public = _key_of(frames)
         if public is not None and self._is_allowed(public):
-            self.counts["accepted"] += 1
+            if not self._in_time(public):
+                self.counts["too_often"] += 1
+                return [_VERSION, request_id, b"300", b"too many handshakes", b"", b""]
             return [_VERSION, request_id, b"200", b"OK", public, b""]
-        self.counts["refused"] += 1
+        self.counts["not_authorised"] += 1
         who = (public or b"no key").decode()
         address = frames[3].decode(errors="replace") if len(frames) > 3 else "?"
         _log.info("a client at %s is not let in: %s", address, who)
         return [_VERSION, request_id, b"400", b"not authorised", b"", b""]
+
+    def _in_time(self, public: bytes) -> bool:
+        """Take one handshake of a key's allowance, which fills up steadily (a token bucket)."""
+        now_s = time.monotonic()
+        left, at_s = self._allowances.get(public, (_BURST, now_s))
+        left = min(_BURST, left + HANDSHAKES_PER_S * (now_s - at_s))
+        in_time = left >= 1.0
+        self._allowances[public] = (left - in_time, now_s)
+        return in_time
 
 
 def _key_of(frames: list[bytes]) -> bytes | None:

@@ -62,8 +62,15 @@ class Gate:
 
     @property
     def counts(self) -> Counter[str]:
-        """Handshakes ``accepted`` and ``refused``, ``accept_failed``, ``closed_*`` by reason."""
-        return self._guarded.counts
+        """Handshakes ``accepted`` and ``refused``, connections ``closed_*`` by reason.
+
+        Of the refused, ``not_authorised`` and ``too_often`` had a key; ``accept_failed``: there was
+        no descriptor for a connection.
+        """
+        counts = self._guarded.counts.copy()
+        if self._authenticator is not None:
+            counts.update(self._authenticator.counts)
+        return counts
 
     @property
     def locked(self) -> bool:

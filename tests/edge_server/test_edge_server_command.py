@@ -148,6 +148,7 @@ def test_help_comes_at_once_and_offers_no_code_from_outside():
         "overrun-grace-s", "grace-s", "congestion-control", "log-level", "keys",
         "insecure-let-anybody-in", "no-insecure-let-anybody-in", "max-connections",
         "max-heap-bytes", "queue-bytes", "max-open", "max-task-memory-bytes", "answer-cache-bytes",
+        "log-format", "metrics-bind", "metrics-port", "executor", "ray-address",
     }  # fmt: skip
 
 

@@ -87,11 +87,11 @@ def test_the_unfinished_messages_of_all_peers_together_are_bounded(start_server,
         for peer in peers:
             peer.shake_hands()
             peer.send(frame(bytes(2 * MIB - 20_000), more=True))
-        counts = server.server._gate.counts
+        gate = server.server._gate
         # 12 times 1.98 MiB against 8 of 2 MiB and 4 kB: four have to go.
-        assert wait_until(lambda: counts["closed_unfinished_messages"] == 4, 5.0)
+        assert wait_until(lambda: gate.counts["closed_unfinished_messages"] == 4, 5.0)
         time.sleep(0.2)
-        assert counts["closed_unfinished_messages"] == 4
+        assert gate.counts["closed_unfinished_messages"] == 4
         assert sum(peer.is_closed(0.05) for peer in peers) == 4
         assert good.execute(a_task("echo"), b"still here", 5.0).output == b"still here"
     finally:
