@@ -37,20 +37,17 @@ Frames: TypeAlias = list[bytes]
 
 _TIMES = Times(1.5, 2.5, "clock", 0.5)
 _TASK = bytes(range(16))
-REQUESTS = tuple(
-    map(encode, (Run(7, "squares", 0, _TASK, 2, 900, True), Ping(2**40), StatsQuery(1)))
+REQUESTS = (
+    encode(Run(7, "squares", 0, _TASK, 2, 900, True)),
+    encode(Ping(2**40)),
+    encode(StatsQuery(1)),
 )
 """One valid header of each request. The task's budget is 0, so nothing of it is ever run."""
-REPLIES = tuple(
-    map(
-        encode,
-        (
-            Done(7, _TIMES, 900),
-            Failed(0, ErrorCode.BUSY, "full", _TIMES, 0.25),
-            Pong(3, _TIMES, 2**24, 0.1, True),
-            Stats(4, _TIMES, 9.0, 2, 1, 0, 99, {"ok": 98}, 0, 1),
-        ),
-    )
+REPLIES = (
+    encode(Done(7, _TIMES, 900)),
+    encode(Failed(0, ErrorCode.BUSY, "full", _TIMES, 0.25)),
+    encode(Pong(3, _TIMES, 2**24, 0.1, True)),
+    encode(Stats(4, _TIMES, 9.0, 2, 1, 0, 99, {"ok": 98}, 0, 1)),
 )
 _PLAIN = b"a text that zstd makes smaller, smaller, smaller, smaller, smaller, smaller"
 _PROGRESS = 50_000
