@@ -26,11 +26,11 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.edge_load import NO_OP, running_server
+from client_library.own_traffic import OwnTraffic
 from edge_server.client import Compressor, EdgeClient
 from edge_server.compression import compress
 from edge_server.compression_choice import CompressionChoice
 from netem import open_link
-from netem.estimator import LinkTracker
 from offload.errors import OffloadError
 from offload.tasks import get_task
 from offload.types import DirectionProfile, LinkProfile, TaskInstance
@@ -94,11 +94,11 @@ def reached(rate_mbps: float, delay_ms: float, port: int) -> Iterator[tuple[str,
 
 def measure(at: tuple[str, int], way: str, payload: bytes, runs: int) -> tuple[float, float]:
     """Median seconds of a round trip, and the share of inputs that were compressed."""
-    tracker = LinkTracker()
-    choice = CompressionChoice(tracker.state)
+    traffic = OwnTraffic()
+    choice = CompressionChoice(traffic.state)
     compressor: Compressor | None = {"compressed": Always(), "as chosen": choice}.get(way)
     seconds = []
-    with EdgeClient(*at, observer=tracker, compressor=compressor) as client:
+    with EdgeClient(*at, observer=traffic, compressor=compressor) as client:
         for _ in range(_WARM_UPS):
             client.ping(_BUDGET_S)
             client.probe_uplink(32_768, _BUDGET_S)

@@ -7,11 +7,11 @@ from typing import Literal
 
 from client_library.known_link import KnownLink
 from client_library.offloader import Offloader, Sides
+from client_library.own_traffic import OwnTraffic
 from client_library.predictions import Predictions
 from edge_server.compression_choice import CompressionChoice
 from edge_server.pool import EdgePool, PoolConfig
 from edge_server.security.keys import ClientKeys
-from netem.estimator import LinkTracker
 from offload.energy_model import get_radio
 from offload.engine import OnRecord
 from offload.errors import UnknownNameError
@@ -80,7 +80,8 @@ def connect(
     radio = get_radio(config.radio)
     local = LocalExecutor(config.slowdown, run_task=run_task or run_project_task)
     try:
-        link = KnownLink(tracker := LinkTracker(config.congestion_control))
+        traffic = OwnTraffic(config.congestion_control)
+        link = KnownLink(traffic)
         compressor = None
         if config.compress:
             compressor = CompressionChoice(link.measured, config.congestion_control)
@@ -88,7 +89,7 @@ def connect(
             host,
             port,
             congestion_control=config.congestion_control,
-            observer=tracker,
+            observer=traffic,
             keys=keys,
             compressor=compressor,
             config=config.pool,

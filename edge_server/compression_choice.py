@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge_server.compression import AVAILABLE, HOW_TO_GET, compress, decompress
 from offload.link_model import transfer_s
@@ -77,8 +77,8 @@ class CompressionChoice:
     """A :class:`edge_server.client.Compressor` that follows the link. Any thread.
 
     Args:
-        link: the link as last measured; None, or a rate that is no number: not known, and nothing
-            is compressed.
+        link: the link as last measured; None, or NaN for a direction's rate or the RTT: not known,
+            and nothing is compressed that way.
         congestion_control: of the connections.
 
     Attributes:
@@ -141,8 +141,9 @@ class CompressionChoice:
         link = self._link()
         if link is None:
             return None
-        numbers = (link.rtt_s, link.uplink_bps, link.downlink_bps)
-        return link if all(map(math.isfinite, numbers)) else None
+        if math.isnan(link.jitter_s):  # after a single round trip
+            link = replace(link, jitter_s=0.0)
+        return link
 
     def _measured(
         self, kind: str, payload: bytes, known: dict[str, tuple[Measured, int]]

@@ -106,7 +106,7 @@ class HedgedRuns:
         if not race.running and race.local_started:
             return attempt.failed("")
         seconds = float(attempt.context.task.deadline_s)
-        return attempt.failed(f"the deadline of {seconds:g} s has passed")
+        return attempt.failed(f"the deadline of {seconds:.3g} s has passed")
 
     def _outcome(
         self, race: _Race, side: Placement, ended: Future[ExecutionResult]
