@@ -96,9 +96,9 @@ def measure(at: tuple[str, int], way: str, payload: bytes, runs: int) -> tuple[f
     """Median seconds of a round trip, and the share of inputs that were compressed."""
     traffic = OwnTraffic()
     choice = CompressionChoice(traffic.state)
-    compressor: Compressor | None = {"compressed": Always(), "as chosen": choice}.get(way)
+    ways: dict[str, Compressor | None] = dict(zip(WAYS, (None, Always(), choice), strict=True))
     seconds = []
-    with EdgeClient(*at, observer=traffic, compressor=compressor) as client:
+    with EdgeClient(*at, observer=traffic, compressor=ways[way]) as client:
         for _ in range(_WARM_UPS):
             client.ping(_BUDGET_S)
             client.probe_uplink(32_768, _BUDGET_S)
