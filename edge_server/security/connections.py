@@ -10,6 +10,7 @@ libzmq notices, and frees what it held.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import socket
 import time
@@ -33,6 +34,8 @@ _UNFINISHED_MESSAGES = 8
 _UNREAD_ANSWERS = 4
 """One peer may leave this many answers of the largest size unread."""
 _LISTENING_MS = 1000
+_TRIM_S = 1.0
+"""Until libzmq has freed what a connection held, and the heap can go back to the kernel."""
 _SMALL_BYTES = 65_536
 """Who holds less is not to blame for a full heap."""
 _FAILED = (
@@ -118,7 +121,7 @@ class Connections:
         self._max_connections = max_connections
         self._by_descriptor: dict[int, Connection] = {}
         self._next_look_s = time.monotonic() + LOOK_S
-        self._has_freed = False
+        self._trim_at_s = math.inf
         self.counts: Counter[str] = Counter()
         name = f"inproc://connections-{id(self)}-{os.urandom(4).hex()}"
         bound.monitor(name, _MONITORED)
@@ -166,8 +169,8 @@ class Connections:
         """Take in what the kernel counted since the last look, and close what is over a bound."""
         start_s = time.monotonic()
         self._take_events()
-        if self._has_freed:  # by the look before: libzmq has closed the connection meanwhile
-            self._has_freed = False
+        if start_s > self._trim_at_s:
+            self._trim_at_s = math.inf
             give_back_free_heap()
         for connection in list(self._by_descriptor.values()):
             self._measure(connection)
@@ -186,7 +189,8 @@ class Connections:
         try:
             if kernel.getpeername() == connection.address:
                 abort(kernel)
-                self._has_freed |= connection.held_bytes > _SMALL_BYTES
+                if connection.held_bytes > _SMALL_BYTES:
+                    self._trim_at_s = time.monotonic() + _TRIM_S
                 self.counts[f"closed_{reason}"] += 1
                 _log.info("the connection from %s is closed: %s", connection.address, reason)
         except OSError:
