@@ -10,7 +10,7 @@ from evidence.chaos.client import ClientOptions
 from evidence.chaos.history import read_history
 from evidence.chaos.invariants import read_story
 from evidence.chaos.parts import Clients, Server
-from evidence.chaos.rows import Bound, RowRun, at_most, exactly, told
+from evidence.chaos.rows import Bound, RowRun, at_least, at_most, exactly, told
 from evidence.chaos.scene import Scene
 from evidence.chaos.tasks import POISON
 
@@ -19,7 +19,7 @@ _THREADS = 4
 _PATIENCE_S = 30.0
 _DEADLINE_S = (8.0, 10.0)
 """Long: what is shown here is that nothing is lost, not that it is quick."""
-_POISON_SHARE = 0.02
+_POISON_SHARE = 0.1
 
 
 def kill_workers(run: RowRun) -> list[Bound]:
@@ -124,9 +124,11 @@ def _harm(run: RowRun) -> list[Bound]:
         if ends[0].outcome == "failed" and story.submitted[task][0].kind != POISON
     ]
     apart = sum(given.client.startswith("apart") for given in failed)
-    poison = sum(given[0].kind == POISON for given in story.submitted.values())
+    poison = [given[0] for given in story.submitted.values() if given[0].kind == POISON]
+    inside = sum(given.client.startswith("inside") for given in poison)
     return [
         exactly("tasks failed where local runs are isolated", 0, apart),
         told("failed where they are not", f"{len(failed) - apart}, as they must"),
-        told("tasks", f"{len(story.submitted):,}, {poison} of them poison"),
+        at_least("poison tasks of clients whose local runs are not isolated", 1, inside),
+        told("tasks", f"{len(story.submitted):,}, {len(poison)} of them poison"),
     ]
