@@ -4,10 +4,10 @@ Who is next is found by deficit round robin with deadlines inside a round. Each 
 tasks waiting may start tasks of :data:`QUANTUM_S` seconds of compute time a round; among the
 clients that have some of that left, the task with the earliest deadline goes first. A client that
 has used its share up waits for the next round; what it took too much is carried over. A round ends
-when nobody with tasks waiting has any share left, or when, since the first client had used its share
-up, as much has been used as the shares of all others that were there then. Who leaves and comes
-back within a round has what he had. So deadlines decide among clients that ask for little, and
-whoever asks for more than his share keeps nobody else waiting for longer than a round.
+when nobody with tasks waiting has any share left, or when, since the first client had used its
+share up, as much has been used as the shares of all others that were there then. Who leaves and
+comes back within a round has what he had. So deadlines decide among clients that ask for little,
+and whoever asks for more than his share keeps nobody else waiting for longer than a round.
 
 Who may wait is longest queue drop: when the queue is full, a newcomer is refused, unless its client
 has fewer tasks (or bytes) waiting than another: then the one of that other client with the latest

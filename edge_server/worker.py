@@ -9,15 +9,17 @@ the server knows which job a worker that died was at.
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import resource
 import signal
 import sys
 import time
 import traceback
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
-from edge_server.executors.frames import FRAME, Tag
+from edge_server.executors.frames import FRAME, LARGE_BYTES, Tag
+from edge_server.executors.shared_area import SharedArea
 from edge_server.task_registry import UnknownKindError
 from offload.errors import ConfigError, RemoteFailure, TaskError
 from offload.task_function import RunTask, function_at
@@ -58,7 +60,57 @@ def limit_memory(limit_bytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit_bytes, limit_bytes))
 
 
-def main(descriptor: int, parent_pid: int, memory_bytes: int, run_task: str) -> None:
+class Channel:
+    """The worker's end: the socket pair, and the areas for large inputs and outputs."""
+
+    def __init__(self, descriptor: int, inputs: int, outputs: int) -> None:
+        self._descriptor = descriptor
+        self._jobs = io.BufferedReader(io.FileIO(descriptor), _BUFFER_BYTES)
+        self._inputs, self._outputs = SharedArea(inputs), SharedArea(outputs)
+        os.close(inputs)
+        os.close(outputs)
+
+    def run_next(self, run_task: RunTask) -> Result | None:
+        """Read a job and run it; None when there will be no more."""
+        header = self._jobs.read(FRAME.size)
+        if len(header) < FRAME.size:
+            return None
+        tag, deadline_s, zstd_bytes, inline, shared, kind_bytes = FRAME.unpack(header)
+        try:
+            kind = self._jobs.read(kind_bytes).decode()
+            payload = self._inputs.take(shared) if shared else self._jobs.read(inline)
+        except MemoryError:
+            return Result(Tag.OUT_OF_MEMORY, 0.0, _OUT_OF_MEMORY)
+        if len(payload) < inline:
+            return None
+        if time.monotonic() >= deadline_s:
+            return Result(Tag.EXPIRED, 0.0, b"")
+        return run_job(run_task, kind, payload, zstd_bytes, tag == Tag.RUN_ACCEPT_ZSTD)
+
+    def write(self, result: Result) -> None:
+        """Write a result."""
+        body = result.body
+        size = len(body)
+        in_area = size >= LARGE_BYTES and self._outputs.put(body)
+        inline, shared = (0, size) if in_area else (size, 0)
+        header = FRAME.pack(result.tag, result.seconds, result.zstd_bytes, inline, shared, 0)
+        if in_area:
+            parts = [memoryview(header)]
+        elif size <= _JOINED_BYTES:
+            parts = [memoryview(header + body)]
+        else:
+            parts = [memoryview(header), memoryview(body)]
+        while parts:
+            written = os.writev(self._descriptor, parts)
+            while parts and written >= len(parts[0]):
+                written -= len(parts.pop(0))
+            if written:
+                parts[0] = parts[0][written:]
+
+
+def main(
+    descriptor: int, inputs: int, outputs: int, parent_pid: int, memory_bytes: int, run_task: str
+) -> None:
     """Serve jobs from the socket pair until its other end is closed."""
     die_with(parent_pid)
     # The server alone decides when a worker ends: a terminal's ^C or a service manager's SIGTERM
@@ -67,33 +119,15 @@ def main(descriptor: int, parent_pid: int, memory_bytes: int, run_task: str) -> 
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     limit_memory(memory_bytes)
     function = function_at(run_task)
+    channel = Channel(descriptor, inputs, outputs)
     try:
-        with open(descriptor, "rb", buffering=_BUFFER_BYTES) as jobs:
-            _write(descriptor, Result(Tag.READY, 0.0, b""))
-            while (result := _run_next(jobs, function)) is not None:
-                _write(descriptor, result)
-                if result.tag is Tag.OUT_OF_MEMORY:
-                    return  # who knows what was left half done
+        channel.write(Result(Tag.READY, 0.0, b""))
+        while (result := channel.run_next(function)) is not None:
+            channel.write(result)
+            if result.tag is Tag.OUT_OF_MEMORY:
+                return  # who knows what was left half done
     except ConnectionError:
         return  # the server closed its end
-
-
-def _run_next(jobs: BinaryIO, run_task: RunTask) -> Result | None:
-    """Read a job and run it; None when there will be no more."""
-    header = jobs.read(FRAME.size)
-    if len(header) < FRAME.size:
-        return None
-    tag, deadline_s, zstd_bytes, payload_bytes, kind_bytes = FRAME.unpack(header)
-    try:
-        kind = jobs.read(kind_bytes).decode()
-        payload = jobs.read(payload_bytes)
-    except MemoryError:
-        return Result(Tag.OUT_OF_MEMORY, 0.0, _OUT_OF_MEMORY)
-    if len(payload) < payload_bytes:
-        return None
-    if time.monotonic() >= deadline_s:
-        return Result(Tag.EXPIRED, 0.0, b"")
-    return run_job(run_task, kind, payload, zstd_bytes, tag == Tag.RUN_ACCEPT_ZSTD)
 
 
 def run_job(
@@ -146,20 +180,6 @@ def _compressed(output: bytes, seconds: float) -> Result:
     return Result(Tag.OK, seconds, output)
 
 
-def _write(descriptor: int, result: Result) -> None:
-    body = result.body
-    header = FRAME.pack(result.tag, result.seconds, result.zstd_bytes, len(body), 0)
-    if len(body) <= _JOINED_BYTES:
-        parts = [memoryview(header + body)]
-    else:
-        parts = [memoryview(header), memoryview(body)]
-    while parts:
-        written = os.writev(descriptor, parts)
-        while parts and written >= len(parts[0]):
-            written -= len(parts.pop(0))
-        if written:
-            parts[0] = parts[0][written:]
-
-
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4])
+    numbers = [int(text) for text in sys.argv[1:6]]
+    main(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], sys.argv[6])

@@ -1,7 +1,8 @@
 """What is written on the channel between the server and a worker process, both ways.
 
 A frame is a header and its bodies: a job's are its kind and its payload, a result's its output or
-its message. Both ends are of one machine and one version, so the layout is the machine's own.
+its message. A large payload or output may lie in a shared area instead. Both ends are of one
+machine and one version, so the layout is the machine's own.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
-FRAME = struct.Struct("=BdQQH")
+FRAME = struct.Struct("=BdQQQH")
 """tag; seconds (a job's deadline, a result's compute time); bytes of the decompressed payload or
-output, 0 where it is not compressed; bytes of the payload or output; bytes of the kind."""
+output, 0 where it is not compressed; bytes of the payload or output that follow; bytes of it in the
+shared area; bytes of the kind."""
+LARGE_BYTES = 32_768
+"""From this size a body goes through the shared area, if there is room."""
 
 
 class Tag(IntEnum):

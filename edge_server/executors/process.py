@@ -12,8 +12,9 @@ import socket
 import subprocess
 import sys
 
-from edge_server.executors.frames import FRAME, Tag
+from edge_server.executors.frames import FRAME, LARGE_BYTES, Tag
 from edge_server.executors.results import task_result
+from edge_server.executors.shared_area import SharedArea, area_descriptor
 from edge_server.jobs import Buffer, Job, TaskResult
 
 # A task uses one thread: two workers on two cores must not fight over them. ONNX Runtime reads no
@@ -31,8 +32,6 @@ _ONE_THREAD = dict.fromkeys(
 _READ_BYTES = 65_536
 _CHANNEL_BYTES = 2**20
 """Asked of the kernel for each direction; it gives what net.core.wmem_max allows."""
-_LARGE_BYTES = 32_768
-"""From this size a body is read straight into its own memory, and written from where it lies."""
 
 
 class WorkerProcess:
@@ -55,22 +54,27 @@ class WorkerProcess:
         self.channel, theirs = socket.socketpair()
         for end in (self.channel, theirs):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
+        inputs, outputs = area_descriptor(), area_descriptor()
+        self._inputs, self._outputs = SharedArea(inputs), SharedArea(outputs)
         with theirs:
             environment = {
                 **os.environ,
                 **_ONE_THREAD,
                 "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
             }
-            arguments = (str(theirs.fileno()), str(os.getpid()), str(memory_bytes), run_task)
+            descriptors = (theirs.fileno(), inputs, outputs)
+            arguments = [str(number) for number in (*descriptors, os.getpid(), memory_bytes)]
             self.process = subprocess.Popen(
                 # -P: the working directory is not importable unless it was for the server.
-                [sys.executable, "-P", "-m", "edge_server.worker", *arguments],
+                [sys.executable, "-P", "-m", "edge_server.worker", *arguments, run_task],
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # stdout belongs to the server's one line
                 env=environment,
-                pass_fds=[theirs.fileno()],
+                pass_fds=descriptors,
                 process_group=0,  # so that a kill also reaches what a task started
             )
+        os.close(inputs)
+        os.close(outputs)
         self.channel.setblocking(False)
         self.pidfd = os.pidfd_open(self.process.pid)
 
@@ -79,8 +83,12 @@ class WorkerProcess:
         kind = job.kind.encode()
         tag = Tag.RUN_ACCEPT_ZSTD if job.accept_zstd else Tag.RUN
         size = len(job.payload)
-        header = FRAME.pack(tag, job.deadline_s, job.zstd_bytes, size, len(kind))
-        if size < _LARGE_BYTES:
+        in_area = size >= LARGE_BYTES and self._inputs.put(job.payload)
+        inline, shared = (0, size) if in_area else (size, 0)
+        header = FRAME.pack(tag, job.deadline_s, job.zstd_bytes, inline, shared, len(kind))
+        if in_area:
+            self.outgoing.append(header + kind)
+        elif size < LARGE_BYTES:
             self.outgoing.append(b"".join((header, kind, job.payload)))
         else:
             self.outgoing += (header + kind, memoryview(job.payload).cast("B"))
@@ -132,9 +140,13 @@ class WorkerProcess:
         """Take every whole frame from ``data`` and keep the rest."""
         at, end = 0, len(data)
         while end - at >= FRAME.size:
-            tag, seconds, zstd_bytes, size, _ = FRAME.unpack_from(data, at)
+            tag, seconds, zstd_bytes, size, shared, _ = FRAME.unpack_from(data, at)
             start = at + FRAME.size
-            if size >= _LARGE_BYTES:
+            if shared:
+                self._take(tag, seconds, zstd_bytes, self._outputs.take(shared), results)
+                at = start
+                continue
+            if size >= LARGE_BYTES:
                 self._header = tag, seconds, zstd_bytes
                 self._body = memoryview(bytearray(size))
                 self._filled = min(size, end - start)
@@ -181,3 +193,5 @@ class WorkerProcess:
         self.process.wait()
         self.channel.close()
         os.close(self.pidfd)
+        self._inputs.close()
+        self._outputs.close()
