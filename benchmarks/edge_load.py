@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import zmq
@@ -18,6 +19,7 @@ from edge_server.config import ServerConfig
 from edge_server.protocol import Done, Failed, Run, decode_reply, encode, new_task_id
 from edge_server.security.keys import ClientKeys
 from edge_server.server import EdgeServer
+from edge_server.watching.logs import configure_logs
 from offload.errors import OffloadError
 
 HOST = "127.0.0.1"
@@ -39,6 +41,7 @@ def run_task(kind: str, payload: bytes) -> bytes:
 
 
 def _serve(config: ServerConfig, port: multiprocessing.connection.Connection) -> None:
+    configure_logs(config.log_format, config.log_level)
     with EdgeServer(config, run_task=run_task) as server:
         server.stop_on_signals()
         server.start()
@@ -48,10 +51,24 @@ def _serve(config: ServerConfig, port: multiprocessing.connection.Connection) ->
 
 @contextmanager
 def running_server(
-    *, workers: int = 2, queue: int = 256, keys: Path | None = None, max_open: int = 16
+    *,
+    workers: int = 2,
+    queue: int = 256,
+    keys: Path | None = None,
+    max_open: int = 16,
+    metrics_port: int | None = None,
+    log_format: Literal["text", "json"] = "text",
 ) -> Iterator[int]:
     """A server in a process of its own; gives its port."""
-    config = ServerConfig(port=0, workers=workers, queue=queue, keys=keys, max_open=max_open)
+    config = ServerConfig(
+        port=0,
+        workers=workers,
+        queue=queue,
+        keys=keys,
+        max_open=max_open,
+        metrics_port=metrics_port,
+        log_format=log_format,
+    )
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_serve, args=(config, theirs))

@@ -1,8 +1,7 @@
 """A client program's metrics: where its tasks went, and what became of them.
 
-metrics = ClientMetrics(late_answers=lambda: client.late_replies)
-engine = DecisionEngine(policy, local, client, on_record=metrics)
-with metrics.serve(9465):
+metrics = ClientMetrics(late_answers=lambda: offloader.late_answers)
+with connect(host, port, on_record=metrics) as offloader, metrics.serve(9465):
     ...
 """
 
@@ -29,13 +28,12 @@ _REASON = re.compile(r"(?:RemoteFailure: )?(\w+)")
 
 
 class ClientMetrics:
-    """Counts task records; it is the ``on_record`` of a :class:`offload.engine.DecisionEngine`.
+    """Counts task records; it is the ``on_record`` of ``offload.connect`` or of an engine.
 
     Any thread may report a record.
 
     Args:
-        late_answers: how many answers came after they were given up, e.g. a client's
-            ``late_replies``; None leaves the metric out.
+        late_answers: how many answers came after they were given up; None leaves the metric out.
     """
 
     def __init__(self, *, late_answers: Callable[[], int] | None = None) -> None:
@@ -126,7 +124,11 @@ def _by_label(name: str, documentation: str, label: str) -> CounterMetricFamily:
 
 
 def _reason(text: str) -> str:
-    """``RemoteTimeout``, or the error code of a RemoteFailure; anything else is ``other``."""
+    """``RemoteTimeout``, the error code of a RemoteFailure, ``no_answer`` where the device was
+    started since the deadline came near; anything else is ``other``.
+    """
+    if text.startswith("no answer of the edge"):
+        return "no_answer"
     found = _REASON.match(text)
     name = found[1] if found else ""
     return name if name in _KNOWN_REASONS else "other"
