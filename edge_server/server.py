@@ -29,7 +29,6 @@ from offload.errors import BackendError, ConfigError, OffloadError
 from offload.task_function import RunTask
 
 _log = logging.getLogger(__name__)
-_START_S = 30.0
 _MESSAGES_A_TURN = 32
 _POLLIN = int(zmq.POLLIN)
 
@@ -143,12 +142,13 @@ class EdgeServer:
             BackendError: a worker ended before it was ready, or took too long.
         """
         self._executor.start()
-        deadline_s = time.monotonic() + _START_S
+        limit_s = self._executor.start_s
+        deadline_s = time.monotonic() + limit_s
         news = select.poll()
         news.register(self._executor_news, select.POLLIN)
         while self._dispatcher.ready < self._executor.capacity:
             if time.monotonic() > deadline_s:
-                raise BackendError(f"the workers were not ready after {_START_S:g} s")
+                raise BackendError(f"the workers were not ready after {limit_s:g} s")
             news.poll(100)
             self._hear_workers()
             if self._replaced:

@@ -31,8 +31,8 @@ class Options:
     """CPUs that each of them says it has."""
     path: tuple[Path, ...] = ()
     """Further folders that tasks are imported from."""
-    dead_after_s: float = 1.0
-    """A node that is silent for so long counts as dead; Ray's own default is 15 s."""
+    dead_after_s: float = 5.0
+    """A node that is silent for so long counts as dead; with Ray's own settings it is 15 s."""
 
 
 def main(options: Options) -> int:
@@ -45,7 +45,7 @@ def main(options: Options) -> int:
     except ImportError:
         print("local_ray_cluster: pip install -r requirements-ray.txt", file=sys.stderr)
         return 2
-    period_ms = max(1, int(options.dead_after_s * 1000 / 4))
+    period_ms = max(1, int(options.dead_after_s * 1000 / 5))
     cluster = Cluster(
         initialize_head=True,
         head_node_args={
@@ -56,8 +56,8 @@ def main(options: Options) -> int:
             "_system_config": {
                 "health_check_initial_delay_ms": period_ms,
                 "health_check_period_ms": period_ms,
-                "health_check_timeout_ms": 2 * period_ms,
-                "health_check_failure_threshold": 3,
+                "health_check_timeout_ms": 5 * period_ms,
+                "health_check_failure_threshold": 5,
             },
         },
     )

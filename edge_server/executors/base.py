@@ -50,11 +50,13 @@ class Executor(Protocol):
 
     Attributes:
         capacity: workers it keeps.
+        start_s: how long its first workers may take until they are ready.
         ahead: short jobs a worker may hold behind the one it runs, so that it need not wait for the
             server between two of them; 0 where that gains nothing.
     """
 
     capacity: int
+    start_s: float
     ahead: int
 
     def start(self) -> None:

@@ -34,6 +34,7 @@ class LocalExecutor:
         self, run_task: RunTask, workers: int, memory_bytes: int, *, ahead: int = 16
     ) -> None:
         self.capacity = workers
+        self.start_s = 30.0
         self.ahead = ahead
         self._run_task = reference(run_task)
         self._memory_bytes = memory_bytes

@@ -11,8 +11,6 @@ import contextlib
 import logging
 import os
 import queue
-import signal
-import socket
 import threading
 import time
 from collections import deque
@@ -25,11 +23,9 @@ from edge_server.executors.ray_worker import RayWorker
 from edge_server.executors.results import EXPIRED, task_result
 from edge_server.jobs import Job, TaskResult
 from edge_server.protocol import ErrorCode, clock_name
-from offload.errors import BackendError, ConfigError
+from offload.ray_connection import connect_ray
 from offload.task_function import RunTask, reference
 
-HOW_TO_GET = "pip install -r requirements-ray.txt"
-_CONNECT_S = 5.0
 _END_S = 10.0
 _RESTART_DELAY_S = 0.5
 
@@ -70,12 +66,13 @@ class RayExecutor:
         BackendError: nothing answers there, or it has fewer CPUs than workers.
     """
 
+    start_s = 120.0  # a cluster may have to start processes, or wait for a CPU
     ahead = 0
 
     def __init__(self, run_task: RunTask, workers: int, memory_bytes: int, address: str) -> None:
         self.capacity = workers
         self._arguments = reference(run_task), memory_bytes
-        self._ray = _connected(address, workers)
+        self._ray = connect_ray(address, workers)
         self._workers: dict[int, _Worker] = {}
         self._started = 0
         self._replacing = True
@@ -248,37 +245,3 @@ class RayExecutor:
         if isinstance(error, self._ray.exceptions.RayTaskError):
             return TaskResult(code=ErrorCode.TASK_FAILED, message=str(error.cause)), None
         return None, error
-
-
-def _connected(address: str, workers: int) -> Any:
-    """The module ray, connected to the cluster; the process's signal handlers stay as they are."""
-    host, _, port = address.rpartition(":")
-    if not host or not port.isdecimal():
-        raise ConfigError(f"ray_address is {address!r}; give HOST:PORT of the cluster's head")
-    try:
-        import ray
-    except ImportError:
-        raise ConfigError(f"the package ray is missing; {HOW_TO_GET}") from None
-    if ray.is_initialized():
-        raise BackendError("this process is connected to a Ray cluster already; close that first")
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
-        ray.init(address=address, log_to_driver=False, configure_logging=False)
-    except (OSError, RuntimeError, ValueError) as error:
-        raise BackendError(
-            f"no Ray cluster that this program can join answers at {address}: {error}; start one "
-            "with `ray start --head`, of the same versions of Ray and Python"
-        ) from error
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-    cpus = int(ray.cluster_resources().get("CPU", 0))
-    if cpus < workers:
-        ray.shutdown()
-        raise BackendError(
-            f"the Ray cluster at {address} has {cpus} CPUs, and {workers} workers need one each; "
-            f"give --workers {max(1, cpus)} or add nodes"
-        )
-    return ray
