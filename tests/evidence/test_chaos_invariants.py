@@ -175,6 +175,15 @@ def test_time_in_which_the_machine_held_the_client_up_does_not_count():
     assert broken(changed(Terminal, "b", t_s=LATE_S + 0.2, waited_s=0.19)) == {("late", "b")}
 
 
+def test_an_answer_may_be_missing_only_where_the_machine_took_more_than_the_margin():
+    def given_up(waited_s: float) -> list[Event]:
+        return changed(Terminal, "b", outcome="failed", digest="", waited_s=waited_s)
+
+    assert broken(given_up(0.019)) == {("given up", "b")}
+    assert broken(given_up(0.021)) == set()
+    assert excused(read_story(given_up(0.021))) == ["b"]
+
+
 def test_a_stall_counts_only_as_far_as_it_lies_within_the_task():
     late = changed(Terminal, "b", t_s=LATE_S + 0.2)
     within = Stall(2.4, 0.3)
