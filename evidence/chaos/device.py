@@ -112,8 +112,8 @@ def main(descriptor: int, path: str) -> None:
         while True:
             try:
                 order = msgspec.msgpack.decode(receive_frame(channel), type=Order)
-            except EOFError:
-                return
+            except (EOFError, ConnectionError):
+                return  # the client has ended, or was killed
             try:
                 output = run_noted(order.kind, order.payload, "device", history)
                 send_frame(channel, Report(output, "", 0.0, 0.0))
