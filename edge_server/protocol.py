@@ -5,8 +5,8 @@ A message is two frames: a header, and the raw payload (empty where there is non
 apart by its field ``t``. Nothing on the wire is ever code, a pickle or a path. docs/protocol.md
 lists every field, limit and error code.
 
-Keys and rights are the transport's business (CURVE with ZAP wraps these same frames), so the header
-has no field for them; :attr:`ErrorCode.UNAUTHORISED` is kept for a server that checks them.
+Keys are the transport's business (CURVE with ZAP wraps these same frames), so the header has no
+field for them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ waits in the same TCP stream as the data, and only a whole message counts as a s
 slow link a 5 MB upload that goes well would be cut off by its own heartbeat. The kernel counts
 acknowledged segments instead.
 
-Security (CURVE, ZAP) belongs in here too, before the socket is bound or connected.
+Keys are :mod:`edge_server.security`'s, and set before the socket is bound or connected.
 """
 
 from __future__ import annotations
