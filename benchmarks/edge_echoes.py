@@ -91,7 +91,7 @@ def zmq_echo(workers: int) -> Iterator[Call]:
 
             def call(payload: bytes) -> int:
                 client.send(header, zmq.SNDMORE)
-                client.send(payload, copy=len(payload) < ZERO_COPY_BYTES)
+                client.send(payload, 0, copy=len(payload) < ZERO_COPY_BYTES)
                 return len(client.recv_multipart(copy=False)[-1])
 
             yield call

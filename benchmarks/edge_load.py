@@ -103,7 +103,7 @@ class EdgeWire:
         self._last_id += 1
         run = Run(self._last_id, self._kind, _HURRY_MS, new_task_id())
         self._socket.send(encode(run), zmq.SNDMORE)
-        self._socket.send(payload, copy=len(payload) < 65_536)
+        self._socket.send(payload, 0, copy=len(payload) < 65_536)
         header, output = self._socket.recv_multipart(copy=False)
         reply = decode_reply(header.bytes)
         if not isinstance(reply, Done):

@@ -1,6 +1,6 @@
 """What the edge server costs: no-op tasks against bare echoes, throughput, CURVE, idle memory.
 
-python benchmarks/edge_server.py
+python benchmarks/edge_server_speed.py
 """
 
 from __future__ import annotations
