@@ -149,12 +149,17 @@ class Gate:
 
     def _identify(self, peer: bytes, header: zmq.Frame) -> Connection:
         """The connection of a message, from what libzmq noted on its frame."""
-        connection = self._guarded.of(int(header.get(zmq.SRCFD)))
-        if connection.peer not in (None, peer):
-            connection = Connection()  # the sender has gone, and its descriptor is another's now
-        if self._allowed is not None:
-            connection.user = str(header.get("User-Id")).encode()
-            connection.admitted = not self._is_revoked(connection)
+        try:
+            connection = self._guarded.of(int(header.get(zmq.SRCFD)))
+            if connection.peer not in (None, peer):
+                connection = Connection()  # the sender has gone, its descriptor is another's now
+            if self._allowed is not None:
+                connection.user = str(header.get("User-Id")).encode()
+                connection.admitted = not self._is_revoked(connection)
+        except zmq.ZMQError:
+            # A peer that speaks ZMTP 1 or 2: libzmq notes nothing on what it sends. With keys there
+            # are none, since libzmq refuses them in the handshake.
+            return Connection(admitted=self._allowed is None)
         if connection.kernel is not None:
             connection.peer = peer
             self._by_peer[peer] = connection

@@ -76,6 +76,10 @@ class RawPeer:
             more = bool(flags & _MORE)
         return frames
 
+    def read_some(self, n_bytes: int) -> bytes:
+        """At least so many bytes of what the server sends, as they are."""
+        return self._read(n_bytes)
+
     def is_closed(self, timeout_s: float) -> bool:
         """The server closes the connection within that time; what it sends is thrown away."""
         self.socket.settimeout(timeout_s)

@@ -13,6 +13,7 @@ import pytest
 import zmq
 from running_edge_server import a_task, wait_until
 
+from edge_server.__main__ import main
 from edge_server.client import EdgeClient
 from edge_server.protocol import Done, Ping, Pong, Run, decode_reply, encode, new_task_id
 from edge_server.security.heap import heap_bytes
@@ -169,3 +170,30 @@ def test_a_full_heap_closes_who_fills_it(start_server, connect):
         assert peer.is_closed(10.0)
     assert server.server._gate.counts["closed_memory"] == 1
     assert good.execute(a_task("echo"), b"still here", 10.0).output == b"still here"
+
+
+def zmtp_1(data: bytes, *, more: bool = False) -> bytes:
+    """A frame of ZMTP 1.0: a length that counts the flags, the flags, the body."""
+    return bytes([len(data) + 1, more]) + data
+
+
+def test_a_peer_of_an_older_protocol_is_answered_and_harms_nobody(start_server, connect):
+    """libzmq notes no descriptor on its messages."""
+    server = start_server()
+    good = connect(server.port)
+    with RawPeer(server.port) as peer:
+        peer.send(zmtp_1(b""))  # its identity: none
+        peer.send(zmtp_1(encode(Ping(5)), more=True) + zmtp_1(b""))
+        answer = peer.read_some(40)
+        assert b"OFLD" in answer
+        assert b"pong" in answer
+    assert good.execute(a_task("echo"), b"still here", 5.0).output == b"still here"
+
+
+def test_with_keys_a_peer_of_an_older_protocol_is_not_let_in(start_server, connect, tmp_path):
+    assert main(["keygen", str(tmp_path / "keys")]) == 0
+    server = start_server(keys=tmp_path / "keys")
+    with RawPeer(server.port) as peer:
+        peer.send(zmtp_1(b"") + zmtp_1(encode(Ping(5)), more=True) + zmtp_1(b""))
+        assert peer.is_closed(5.0)
+    assert server.server.state().gate["accepted"] == 0
