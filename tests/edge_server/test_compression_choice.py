@@ -66,10 +66,9 @@ def test_a_kind_that_does_not_compress_is_not_sampled_each_time():
     choice = CompressionChoice(lambda: SLOW)
     for seed in range(3):
         choice.pack("noise", noise(2_000_000, seed))
-    start_s = time.perf_counter()
     for _ in range(20):
-        choice.pack("noise", b"y" * 2_000_000)  # would compress, but the kind is known as one
-    assert time.perf_counter() - start_s < 0.1
+        choice.pack("noise", b"y" * 2_000_000)  # would compress, but the kind is not looked at
+    assert (choice.compressed, choice.plain) == (0, 23)
     for _ in range(40):  # until it is looked at again
         choice.pack("noise", b"y" * 2_000_000)
     assert choice.compressed > 0
@@ -107,30 +106,31 @@ class Notes:
         self.bytes.append((n_bytes, uplink))
 
 
-@pytest.mark.measured
 def test_compressed_there_and_back_over_a_slow_link(start_server, connect):
-    """400 kB of text at 400 kB/s: a second as it is, about a third of it compressed."""
-    payload, seconds = text(400_000), {}
-    with SlowRelay(start_server().port, bytes_per_s=400_000) as relay:
-        for compressor in (None, CompressionChoice(lambda: SLOW)):
-            notes = Notes()
+    """Of 400 kB of text less than half crosses the link, and comes out whole."""
+    payload, carried = text(400_000), {}
+    port = start_server().port
+    for compressor in (None, CompressionChoice(lambda: SLOW)):
+        notes = Notes()
+        with SlowRelay(port, bytes_per_s=2_000_000) as relay:
             client = connect(relay.port, compressor=compressor, observer=notes)
             client.ping()
             for _ in range(2):  # the second answer comes compressed too
                 start_s = time.monotonic()
-                result = client.execute(a_task("echo"), payload, 10.0)
-                seconds[compressor is not None] = time.monotonic() - start_s
+                result = client.execute(a_task("echo"), payload, 60.0)
                 assert result.output == payload
-                assert result.cost.seconds == pytest.approx(time.monotonic() - start_s, abs=0.02)
-            uplinks = [size for size, uplink in notes.bytes if uplink]
-            downlinks = [size for size, uplink in notes.bytes if not uplink]
-            if compressor is None:
-                assert (uplinks, downlinks) == ([400_000] * 2, [400_000] * 2)
-            else:
-                assert max(uplinks) < 200_000  # what went over the link is what counts for its rate
-                assert (downlinks[0], downlinks[1] < 200_000) == (400_000, True)
-    assert seconds[False] > 0.8
-    assert seconds[True] < 0.6
+                assert 0 < result.cost.seconds <= time.monotonic() - start_s
+            client.close()
+            carried[compressor is not None] = relay.forwarded_bytes
+        uplinks = [size for size, uplink in notes.bytes if uplink]
+        downlinks = [size for size, uplink in notes.bytes if not uplink]
+        if compressor is None:
+            assert (uplinks, downlinks) == ([400_000] * 2, [400_000] * 2)
+        else:
+            assert max(uplinks) < 200_000  # what went over the link is what counts for its rate
+            assert (downlinks[0], downlinks[1] < 200_000) == (400_000, True)
+    assert carried[False] > 800_000
+    assert carried[True] < 400_000
 
 
 def test_a_server_without_zstd_is_never_sent_any(start_server, connect, monkeypatch):

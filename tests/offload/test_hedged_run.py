@@ -26,8 +26,10 @@ from offload.types import (
     TaskProfile,
 )
 
+pytestmark = pytest.mark.measured
+
 TASK = TaskInstance("echo", "", 0)
-SLACK_S = 0.15
+SLACK_S = 0.4
 """What threads may be late on a busy machine with two cores."""
 
 
@@ -120,15 +122,14 @@ def test_an_edge_that_answers_is_all_that_runs(bench):
     assert [record.outcome for record in bench.records] == [Outcome.REMOTE_OK]
 
 
-@pytest.mark.measured
 def test_a_silent_edge_is_overtaken_in_time_for_the_deadline(bench):
     """Local run 0.1 s, margin a quarter of that: it starts 0.125 s before the deadline of 0.6 s."""
     here, there = local(0.1), remote(0.9)
     result, seconds = bench.run(there, here, context(deadline_s=0.6))
     assert (result.outcome, result.output) == (Outcome.FALLBACK_OK, b"here")
     ((asked_s, budget_s),) = here.asked
-    assert asked_s - bench.started_s == pytest.approx(0.475, abs=0.03)
-    assert budget_s == pytest.approx(0.125 + 1.0, abs=0.03)
+    assert asked_s - bench.started_s == pytest.approx(0.475, abs=0.05)
+    assert budget_s == pytest.approx(0.125 + 1.0, abs=0.05)
     assert seconds == pytest.approx(0.575, abs=0.05)
     assert there.asked[0][1] == pytest.approx(0.6, abs=0.03)
     (record,) = bench.records
@@ -156,7 +157,7 @@ def test_what_waits_on_the_device_counts_into_the_start(bench):
 
 
 def test_the_edge_may_still_win_after_the_device_has_started(bench):
-    result, seconds = bench.run(remote(0.3), local(5.0 / 5), context(local_s=0.5, deadline_s=0.75))
+    result, seconds = bench.run(remote(0.3), local(1.5), context(local_s=0.5, deadline_s=0.75))
     assert (result.outcome, result.output) == (Outcome.REMOTE_OK, b"there")
     assert seconds < 0.3 + SLACK_S
     assert bench.records[0].lost_s == 0.0
@@ -262,13 +263,12 @@ def test_a_task_whose_budget_ends_in_the_queue_is_not_begun():
     assert len(cpu.asked) == 1
 
 
-@pytest.mark.measured
 def test_many_at_once_each_end_once_and_in_time(bench):
     """Forty tasks, ten threads; the edge is slow for every second one."""
 
     class Uneven(Side):
         def execute(self, task, payload, budget_s):
-            self.seconds = 0.02 if task.seed % 2 else 1.5
+            self.seconds = 0.02 if task.seed % 2 else 1.8
             return super().execute(task, payload, budget_s)
 
     there, here = Uneven(0.0, Outcome.REMOTE_OK), local(0.01)
@@ -281,7 +281,7 @@ def test_many_at_once_each_end_once_and_in_time(bench):
     def client(first: int) -> None:
         for seed in range(first, first + 4):
             start_s = time.monotonic()
-            result = engine.run(TaskInstance("echo", "", seed), b"", context(0.01, 0.5))
+            result = engine.run(TaskInstance("echo", "", seed), b"", context(0.2, 1.0))
             ends.setdefault(seed, []).append((result.outcome, time.monotonic() - start_s))
 
     threads = [threading.Thread(target=client, args=(4 * number,)) for number in range(10)]
@@ -293,7 +293,7 @@ def test_many_at_once_each_end_once_and_in_time(bench):
     assert sorted(ends) == list(range(40))
     for seed, ((outcome, seconds),) in ends.items():
         assert outcome is (Outcome.REMOTE_OK if seed % 2 else Outcome.FALLBACK_OK)
-        assert seconds < 0.5 + SLACK_S
+        assert seconds < 1.0 + SLACK_S
     assert len(records) == 40
     assert engine.late_answers == 20
 
