@@ -4,7 +4,7 @@
     from offload.link_profiles import get_profile
 
     with open_link(get_profile("congested")) as link:
-        server = link.edge.popen(["python", "-m", "edge_server", "--bind", link.edge.address])
+        server = link.edge.popen(["python", "server.py", link.edge.address])
         address, port = link.reach(5555)
         client = link.device.popen(["python", "client.py", address, str(port)])
 
