@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import os
 import select
-import signal
 import time
 
 import zmq
@@ -23,6 +20,7 @@ from edge_server.mailbox import Mailbox, Message
 from edge_server.protocol import Ping, Pong, Run, Stats
 from edge_server.security.gate import Gate
 from edge_server.sockets import LINGER_MS
+from edge_server.stop_signal import StopSignal
 from edge_server.watching.http import PageServer
 from edge_server.watching.state import ServerState
 from offload.errors import BackendError, ConfigError, OffloadError
@@ -73,7 +71,7 @@ class EdgeServer:
         self._replaced = 0
         self._started_s = time.monotonic()
         self._stops = 0
-        self._on_signals = False
+        self._stop = StopSignal()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         try:
             self._gate = Gate(self._context, config)
@@ -81,14 +79,14 @@ class EdgeServer:
         except OffloadError:
             self._context.destroy(linger=0)
             self._executor.close()
+            self._stop.close()
             raise
         self._endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._mailbox = Mailbox(self._router, self._gate, config.max_message_bytes)
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._epoll = select.epoll()
         self._news = int(self._router.getsockopt(zmq.FD))
         self._executor_news = self._executor.fileno()
-        for source in (self._news, self._wake_read, self._executor_news):
+        for source in (self._news, self._stop.fileno(), self._executor_news):
             self._epoll.register(source, select.EPOLLIN)
         self._pages = self._serve_pages()
 
@@ -167,7 +165,7 @@ class EdgeServer:
             self._tick()
             if self._executor_news in ready or self._executor_is_due():
                 self._hear_workers()
-            if self._wake_read in ready:
+            if self._stop.fileno() in ready:
                 self._on_stop()
             self._executor.flush()
         while self._receive():  # what came in meanwhile is answered shutting_down
@@ -176,19 +174,11 @@ class EdgeServer:
     def stop(self) -> None:
         """Ask :meth:`serve` to drain and return. The second call ends the grace period."""
         if not self._context.closed:
-            with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop as well
-                os.write(self._wake_write, b"x")
+            self._stop.send()
 
     def stop_on_signals(self) -> None:
-        """Have SIGTERM and SIGINT stop this server; to be called in the main thread.
-
-        The bytes are written by the interpreter's own C handler. A Python handler alone could be
-        put off for ever: it runs only after the poll that the signal came just too early to break.
-        """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda signum, frame: None)
-        signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        self._on_signals = True
+        """Have SIGTERM and SIGINT stop this server; to be called in the main thread."""
+        self._stop.on_signals()
 
     def close(self) -> None:
         """Kill the workers, close the sockets. Replies already written get a bounded time."""
@@ -201,10 +191,7 @@ class EdgeServer:
         self._gate.close()
         self._router.close(linger=LINGER_MS)
         self._context.term()
-        if self._on_signals:
-            signal.set_wakeup_fd(-1)
-        os.close(self._wake_read)
-        os.close(self._wake_write)
+        self._stop.close()
 
     def _serve_pages(self) -> PageServer | None:
         port = self._config.metrics_port
@@ -234,7 +221,7 @@ class EdgeServer:
             self._act(self._dispatcher.tick(now_s))
 
     def _on_stop(self) -> None:
-        self._stops += len(os.read(self._wake_read, 64))
+        self._stops += self._stop.take()
         grace_s = self._config.grace_s if self._stops == 1 else 0.0
         self._executor.stop_replacing()
         self._act(self._dispatcher.drain(time.monotonic(), grace_s))

@@ -25,7 +25,7 @@ def failure(client, kind: str, payload: bytes = b"", budget_s: float = 5.0) -> s
     return info.value.code
 
 
-@pytest.mark.parametrize("size", [0, 1, 65_535, 65_536, 3_000_000])
+@pytest.mark.parametrize("size", [0, 1, 32_767, 32_768, 65_535, 65_536, 3_000_000, 5_000_000])
 def test_echo_of_every_size(start_server, connect, size):
     client = connect(start_server().port)
     payload = os.urandom(size)
