@@ -12,7 +12,8 @@ from edge_server.config import ServerConfig
 from edge_server.protocol import MAX_HEADER_BYTES
 from edge_server.security.allow_list import AllowList
 from edge_server.security.authenticator import Authenticator
-from edge_server.security.connections import Connection, Connections
+from edge_server.security.connection_record import Connection
+from edge_server.security.connections import Connections
 from edge_server.security.keys import KeyPair
 from edge_server.security.server_folder import clients_folder, server_secret
 

@@ -50,7 +50,7 @@ REPLIES = (
     encode(Stats(4, _TIMES, 9.0, 2, 1, 0, 99, {"ok": 98}, 0, 1)),
 )
 _PLAIN = b"a text that zstd makes smaller, smaller, smaller, smaller, smaller, smaller"
-_PROGRESS = 50_000
+_PROGRESS = 10_000
 _BATCH = 16
 _ANSWER_MS = 10_000
 _RAW_SHARE = 0.02
