@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from stalls import Stalls
 
 from offload.engine import DecisionEngine, TaskRecord
 from offload.errors import OffloadError, RemoteBusy, RemoteFailure, RemoteTimeout, TaskError
@@ -29,8 +30,6 @@ from offload.types import (
 pytestmark = pytest.mark.measured
 
 TASK = TaskInstance("echo", "", 0)
-SLACK_S = 0.4
-"""What threads may be late on a busy machine with two cores."""
 
 
 def context(local_s: float = 0.1, deadline_s: float = 1.0, queue_s: float = 0.0) -> DecisionContext:
@@ -80,6 +79,7 @@ class Side:
 class Bench:
     def __init__(self) -> None:
         self.stack = contextlib.ExitStack()
+        self.stalls = self.stack.enter_context(Stalls())
         self.records: list[TaskRecord] = []
 
     def run(
@@ -117,7 +117,7 @@ def test_an_edge_that_answers_is_all_that_runs(bench):
     here = local(0.1)
     result, seconds = bench.run(remote(0.05), here, context())
     assert (result.outcome, result.output) == (Outcome.REMOTE_OK, b"there")
-    assert seconds < 0.05 + SLACK_S
+    assert seconds < 0.05 + bench.stalls.slack_s
     assert here.asked == []
     assert [record.outcome for record in bench.records] == [Outcome.REMOTE_OK]
 
@@ -128,15 +128,15 @@ def test_a_silent_edge_is_overtaken_in_time_for_the_deadline(bench):
     result, seconds = bench.run(there, here, context(deadline_s=0.6))
     assert (result.outcome, result.output) == (Outcome.FALLBACK_OK, b"here")
     ((asked_s, budget_s),) = here.asked
-    assert asked_s - bench.started_s == pytest.approx(0.475, abs=0.05)
-    assert budget_s == pytest.approx(0.125 + 1.0, abs=0.05)
-    assert seconds == pytest.approx(0.575, abs=0.05)
+    assert asked_s - bench.started_s == pytest.approx(0.475, abs=bench.stalls.slack_s)
+    assert budget_s == pytest.approx(0.125 + 1.0, abs=bench.stalls.slack_s)
+    assert seconds == pytest.approx(0.575, abs=bench.stalls.slack_s)
     assert there.asked[0][1] == pytest.approx(0.6, abs=0.03)
     (record,) = bench.records
     assert record.deadline_met
-    assert record.lost_s == pytest.approx(0.475, abs=0.05)
+    assert record.lost_s == pytest.approx(0.475, abs=bench.stalls.slack_s)
     assert "no answer of the edge" in record.reason
-    assert result.cost.queue_s == pytest.approx(0.475, abs=0.05)
+    assert result.cost.queue_s == pytest.approx(0.475, abs=bench.stalls.slack_s)
 
 
 def test_the_late_answer_is_counted_and_dropped(bench):
@@ -153,13 +153,13 @@ def test_the_late_answer_is_counted_and_dropped(bench):
 def test_what_waits_on_the_device_counts_into_the_start(bench):
     here = local(0.05)
     bench.run(remote(1.0), here, context(local_s=0.05, deadline_s=0.8, queue_s=0.5))
-    assert here.asked[0][0] - bench.started_s < 0.8 - 0.55 + SLACK_S
+    assert here.asked[0][0] - bench.started_s < 0.8 - 0.55 + bench.stalls.slack_s
 
 
 def test_the_edge_may_still_win_after_the_device_has_started(bench):
     result, seconds = bench.run(remote(0.3), local(1.5), context(local_s=0.5, deadline_s=0.75))
     assert (result.outcome, result.output) == (Outcome.REMOTE_OK, b"there")
-    assert seconds < 0.3 + SLACK_S
+    assert seconds < 0.3 + bench.stalls.slack_s
     assert bench.records[0].lost_s == 0.0
 
 
@@ -167,14 +167,14 @@ def test_the_edge_may_still_win_after_the_device_has_started(bench):
 def test_a_refusal_starts_the_device_at_once(bench, error):
     result, seconds = bench.run(remote(0.01, error), local(0.05), context(deadline_s=5.0))
     assert result.outcome is Outcome.FALLBACK_OK
-    assert seconds < 0.06 + SLACK_S
+    assert seconds < 0.06 + bench.stalls.slack_s
     assert type(error).__name__ in result.detail
 
 
 def test_both_sides_silent_ends_at_the_deadline(bench):
     result, seconds = bench.run(remote(0.8), local(0.8), context(deadline_s=0.4))
     assert (result.outcome, result.output) == (Outcome.FAILED, b"")
-    assert 0.4 <= seconds < 0.4 + SLACK_S
+    assert 0.4 <= seconds < 0.4 + bench.stalls.slack_s
     assert "the deadline of 0.4 s has passed" in result.detail
     bench.engine.close()
     assert bench.engine.late_answers == 2
@@ -185,7 +185,7 @@ def test_a_local_run_ends_at_the_deadline_too(bench):
         remote(0), local(0.6), context(deadline_s=0.2), placed=Placement.LOCAL
     )
     assert result.outcome is Outcome.FAILED
-    assert 0.2 <= seconds < 0.2 + SLACK_S
+    assert 0.2 <= seconds < 0.2 + bench.stalls.slack_s
 
 
 def test_a_device_that_could_never_be_in_time_is_not_started_for_nothing(bench):
@@ -264,11 +264,11 @@ def test_a_task_whose_budget_ends_in_the_queue_is_not_begun():
 
 
 def test_many_at_once_each_end_once_and_in_time(bench):
-    """Forty tasks, ten threads; the edge is slow for every second one."""
+    """Twenty tasks, ten threads; the edge is too slow for every second one."""
 
     class Uneven(Side):
         def execute(self, task, payload, budget_s):
-            self.seconds = 0.02 if task.seed % 2 else 1.8
+            time.sleep(0.02 if task.seed % 2 else 3.2)
             return super().execute(task, payload, budget_s)
 
     there, here = Uneven(0.0, Outcome.REMOTE_OK), local(0.01)
@@ -279,23 +279,23 @@ def test_many_at_once_each_end_once_and_in_time(bench):
     ends: dict[int, list[tuple[Outcome, float]]] = {}
 
     def client(first: int) -> None:
-        for seed in range(first, first + 4):
+        for seed in range(first, first + 2):
             start_s = time.monotonic()
-            result = engine.run(TaskInstance("echo", "", seed), b"", context(0.2, 1.0))
+            result = engine.run(TaskInstance("echo", "", seed), b"", context(1.5, 3.0))
             ends.setdefault(seed, []).append((result.outcome, time.monotonic() - start_s))
 
-    threads = [threading.Thread(target=client, args=(4 * number,)) for number in range(10)]
+    threads = [threading.Thread(target=client, args=(2 * number,)) for number in range(10)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     engine.close()
-    assert sorted(ends) == list(range(40))
+    assert sorted(ends) == list(range(20))
     for seed, ((outcome, seconds),) in ends.items():
         assert outcome is (Outcome.REMOTE_OK if seed % 2 else Outcome.FALLBACK_OK)
-        assert seconds < 1.0 + SLACK_S
-    assert len(records) == 40
-    assert engine.late_answers == 20
+        assert seconds < 3.0 + bench.stalls.slack_s
+    assert len(records) == 20
+    assert engine.late_answers == 10
 
 
 def test_an_unknown_error_of_ours_is_an_outcome(bench):
