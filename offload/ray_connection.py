@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import socket
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from offload.errors import BackendError, ConfigError
@@ -38,8 +40,8 @@ def connect_ray(address: str, cpus: int) -> Any:
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         # Ray itself would wait a minute for an address where nothing listens.
-        socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
-        ray.init(address=address, log_to_driver=False, configure_logging=False)
+        with _loopback_kept(ray, host.strip("[]"), int(port)) as options:
+            ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
     except (OSError, OverflowError, RuntimeError, ValueError) as error:
         raise BackendError(
             f"no Ray cluster that this program can join answers at {address}: {error}; start one "
@@ -57,3 +59,32 @@ def connect_ray(address: str, cpus: int) -> Any:
             "fewer, or add nodes"
         )
     return ray
+
+
+@contextmanager
+def _loopback_kept(ray: Any, host: str, port: int) -> Iterator[dict[str, str]]:
+    """Options to join by an address where something listens.
+
+    Ray takes 127.0.0.1 for the machine's outer address, where a cluster that is bound to the
+    loopback, as one without a guarded network should be, is never found. It has no option for that.
+
+    Raises:
+        OSError: nothing listens there; Ray itself would look for minutes.
+    """
+    services = ray._private.services
+    outer = services.resolve_ip_for_localhost(host)
+    try:
+        socket.create_connection((outer, port), _CONNECT_S).close()
+    except OSError:
+        if outer == host:
+            raise
+        socket.create_connection((host, port), _CONNECT_S).close()
+    else:
+        yield {}
+        return
+    kept = services.resolve_ip_for_localhost
+    services.resolve_ip_for_localhost = lambda name: name
+    try:
+        yield {"_node_ip_address": host}
+    finally:
+        services.resolve_ip_for_localhost = kept

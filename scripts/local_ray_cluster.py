@@ -9,7 +9,6 @@ children is what the loss of a machine looks like.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -19,6 +18,8 @@ from pathlib import Path
 import tyro
 
 ROOT = Path(__file__).resolve().parents[1]
+HOST = "127.0.0.1"
+"""At any other address, 127.0.0.2 too, Ray would listen on every interface."""
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,14 @@ def main(options: Options) -> int:
     except ImportError:
         print("local_ray_cluster: pip install -r requirements-ray.txt", file=sys.stderr)
         return 2
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(0))
     period_ms = max(1, int(options.dead_after_s * 1000 / 5))
     cluster = Cluster(
         initialize_head=True,
         head_node_args={
             "num_cpus": 0,
             "include_dashboard": False,
-            "node_ip_address": "127.0.0.1",
+            "node_ip_address": HOST,
             "object_store_memory": 100 * 2**20,
             "_system_config": {
                 "health_check_initial_delay_ms": period_ms,
@@ -67,7 +69,7 @@ def main(options: Options) -> int:
             cluster.add_node(
                 wait=False,
                 num_cpus=options.cpus,
-                node_ip_address="127.0.0.1",
+                node_ip_address=HOST,
                 object_store_memory=100 * 2**20,
             )
             for _ in range(options.nodes)
@@ -77,9 +79,7 @@ def main(options: Options) -> int:
             (raylet,) = node.all_processes["raylet"]
             print(f"node {raylet.process.pid}", flush=True)
         print("ready", flush=True)
-        signal.signal(signal.SIGTERM, lambda number, frame: sys.stdin.close())
-        with contextlib.suppress(ValueError):  # closed by the signal
-            sys.stdin.read()
+        sys.stdin.read()
     finally:
         cluster.shutdown()
     return 0
