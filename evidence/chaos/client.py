@@ -31,7 +31,7 @@ from evidence.chaos.history import (
     Submitted,
     Terminal,
 )
-from evidence.chaos.run_queue import waited_s
+from evidence.chaos.run_queue import between_s, waited_ns
 from evidence.chaos.tasks import POISON, SQUARES, make_input
 from offload.engine import DecisionEngine
 from offload.types import (
@@ -142,7 +142,7 @@ class _Client:
                 deadline_s, options.promised,
             )
         )  # fmt: skip
-        waited_before_s = self._waited_s()
+        before = self._waited_ns()
         try:
             result = engine.run(TaskInstance(kind, "", n), payload, context)
         except Exception as error:  # the judge has to see it, whatever it is
@@ -150,15 +150,15 @@ class _Client:
             self._history.write(Terminal(time.monotonic(), task, "raised", reason=reason))
             return
         ended_s = time.monotonic()
-        held_s = max(0.0, self._waited_s() - waited_before_s)
+        held_s = between_s(before, self._waited_ns())
         digest = hashlib.sha256(result.output).hexdigest() if result.output else ""
         self._history.write(
             Terminal(ended_s, task, str(result.outcome), digest, result.detail, held_s)
         )
 
-    def _waited_s(self) -> float:
-        """How long this process and the local child have waited for a CPU so far."""
-        return waited_s({os.getpid(), self._local.pid})
+    def _waited_ns(self) -> dict[str, int]:
+        """How long the threads of this process and the local child have waited for a CPU."""
+        return waited_ns({os.getpid(), self._local.pid})
 
     def _report(self) -> None:
         self._history.write(Reported(time.monotonic(), self._task))

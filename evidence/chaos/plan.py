@@ -29,7 +29,7 @@ ROWS: tuple[Row, ...] = (
     Row("link", "the link carries nothing, both ways or one, or comes and goes", "faults",
         len(FULL), len(SHORT), 0.3, (40, 240), fail_link),
     Row("unauthenticated", "no key, wrong keys, PLAIN, wrong domain, the authenticator killed",
-        "attempts of each kind", 1000, 50, 0.3, (5, 60), unauthenticated),
+        "attempts of each kind", 1000, 50, 0.3, (10, 150), unauthenticated),
     Row("idle-sockets", "idle raw sockets and slow writers", "sockets",
         2000, 200, 0.4, (20, 75), idle_sockets),
     Row("flood", "10,000 tasks of 100 clients at once, the workers stopped", "tasks",

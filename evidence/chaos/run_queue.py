@@ -6,17 +6,21 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
-def waited_s(pids: Iterable[int]) -> float:
-    """Seconds that the threads of these processes were ready to run, and not run, since they began.
+def waited_ns(pids: Iterable[int]) -> dict[str, int]:
+    """For each thread of these processes: how long it was ready to run, and not run, so far.
 
-    0 where the kernel does not count it. Threads that have ended are left out, so the difference of
-    two readings may fall short of the truth, and never exceeds it but for threads waiting at once.
+    Empty where the kernel does not count it.
     """
-    total_ns = 0
+    waited: dict[str, int] = {}
     for pid in pids:
         try:
             for thread in Path(f"/proc/{pid}/task").iterdir():
-                total_ns += int((thread / "schedstat").read_text().split()[1])
+                waited[thread.name] = int((thread / "schedstat").read_text().split()[1])
         except (OSError, ValueError, IndexError):
             continue
-    return total_ns / 1e9
+    return waited
+
+
+def between_s(before: dict[str, int], after: dict[str, int]) -> float:
+    """Seconds waited from one reading to the other; of threads that have ended nothing is known."""
+    return sum(ns - before.get(thread, 0) for thread, ns in after.items()) / 1e9

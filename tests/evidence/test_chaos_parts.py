@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
+import time
 import zlib
 
 import msgspec
@@ -15,6 +18,7 @@ from evidence.chaos.history import Follower, History, HistoryError, Sample, read
 from evidence.chaos.plan import ROWS, row_called
 from evidence.chaos.result import RowResult, read_result, write_result
 from evidence.chaos.rows import Bound, at_least, at_most, exactly
+from evidence.chaos.run_queue import between_s, waited_ns
 from evidence.chaos.tasks import make_input, right_answer, run_noted
 from offload.errors import ConfigError, TaskError, UnknownNameError
 
@@ -165,3 +169,33 @@ def test_rows_are_told_apart_by_name():
     assert all(row.full >= row.short >= 1 and 0 < row.share <= 1 for row in ROWS)
     with pytest.raises(UnknownNameError, match="Did you mean 'soak'"):
         row_called("soaked")
+
+
+def test_time_without_a_cpu_is_counted_by_thread():
+    before = {"1": 5_000_000, "2": 9_000_000_000}  # the second has ended since
+    assert between_s(before, {"1": 25_000_000, "3": 10_000_000}) == pytest.approx(0.03)
+    assert between_s(before, before) == 0.0
+
+
+def test_the_kernel_counts_two_threads_on_one_cpu_as_waiting():
+    """Two processes spin on one CPU for 0.4 s: together they wait about 0.4 s."""
+    cpu = min(os.sched_getaffinity(0))
+    spin = "import os, time; os.sched_setaffinity(0, {%d}); print(flush=True)\nwhile True: pass"
+    spinners = [
+        subprocess.Popen([sys.executable, "-c", spin % cpu], stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    try:
+        for spinner in spinners:
+            assert spinner.stdout is not None
+            spinner.stdout.readline()
+        pids = [spinner.pid for spinner in spinners]
+        before = waited_ns(pids)
+        if not before:
+            pytest.skip("this kernel does not count how long threads wait (no schedstat)")
+        time.sleep(0.4)
+        assert between_s(before, waited_ns(pids)) > 0.2
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.communicate()
