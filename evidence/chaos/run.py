@@ -59,11 +59,11 @@ def run_rows(rows: Sequence[Row], form: Form, folder: Path, progress: Progress) 
                 waiting.remove(row)
                 running.append(RunningRow(row, _order(row, form, folder), said))
                 progress.began(row, form.count_of(row))
+            for one in running:
+                one.give_up_if_late()
             try:
                 one, done = said.get(timeout=_POLL_S)
             except Empty:
-                for late in running:
-                    late.give_up_if_late()
                 continue
             if done is not None:
                 progress.reached(one.row, done)
