@@ -61,8 +61,11 @@ class RunningRow:
         self._listener.start()
 
     def give_up_if_late(self) -> None:
-        """End it when it takes far longer than it should."""
-        if time.monotonic() > self._until_s and not self._given_up:
+        """End it when it takes far longer than it should, by force when it does not end then."""
+        now_s = time.monotonic()
+        if now_s > self._until_s + _END_S:
+            self._process.kill()
+        elif now_s > self._until_s and not self._given_up:
             self._given_up = True
             self._process.terminate()
 
