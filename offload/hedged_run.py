@@ -6,6 +6,7 @@ first good answer counts. So every task ends by its deadline, whatever server an
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -19,6 +20,8 @@ from offload.types import DecisionContext, ExecutionResult, Outcome, Placement
 _MOST_THREADS = 256
 _MARGIN_SHARE = 0.25
 _LEAST_MARGIN_S = 0.02
+_GRACE_S = 0.025
+"""An answer that comes this little after the deadline is still better than none."""
 
 
 def default_margin_s(context: DecisionContext) -> float:
@@ -87,14 +90,16 @@ class HedgedRuns:
 
     def _finish(self, race: _Race) -> ExecutionResult:
         attempt = race.attempt
+        end_s = attempt.deadline_s + _GRACE_S
         while race.running:
             now_s = self._clock.now()
-            until_s = attempt.deadline_s if race.local_started else race.switch_s
-            if now_s >= attempt.deadline_s:
+            if now_s >= end_s:
                 break
+            may_switch = not race.local_started and now_s < attempt.deadline_s
+            until_s = min(race.switch_s, end_s) if may_switch else end_s
             done, _ = wait(race.running, max(0.0, until_s - now_s), FIRST_COMPLETED)
             now_s = self._clock.now()
-            if not done and not race.local_started and race.switch_s <= now_s < attempt.deadline_s:
+            if not done and may_switch and race.switch_s <= now_s < attempt.deadline_s:
                 left_s = attempt.deadline_s - now_s
                 attempt.reason = f"no answer of the edge {left_s:.3f} s before the deadline"
                 self._start_local(race)
@@ -139,7 +144,7 @@ class HedgedRuns:
         context = attempt.context
         local_s = float(context.device.queue_s) + float(context.task.local_s)
         if attempt.started_s + local_s > attempt.deadline_s:
-            return attempt.deadline_s
+            return math.inf
         return attempt.deadline_s - local_s - self._margin_s(context)
 
     def _start_local(self, race: _Race) -> None:

@@ -30,8 +30,8 @@ class Stalls:
 
     @property
     def slack_s(self) -> float:
-        """What a step of a few threads may be late: 50 ms, and a few of the stalls so far."""
-        return 0.05 + 4.0 * self.worst_s
+        """What a step of a few threads may be late: 75 ms, and a few of the stalls so far."""
+        return 0.075 + 4.0 * self.worst_s
 
     def _watch(self) -> None:
         before_s = time.monotonic()

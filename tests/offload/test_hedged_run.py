@@ -180,6 +180,16 @@ def test_both_sides_silent_ends_at_the_deadline(bench):
     assert bench.engine.late_answers == 2
 
 
+def test_an_answer_a_few_milliseconds_late_is_better_than_none(bench):
+    """The device takes 0.205 s where 0.2 s is the deadline: an answer, and a deadline missed."""
+    result, seconds = bench.run(
+        remote(0), local(0.205), context(deadline_s=0.2), placed=Placement.LOCAL
+    )
+    assert (result.outcome, result.output) == (Outcome.LOCAL_OK, b"here")
+    assert seconds > 0.2
+    assert not bench.records[0].deadline_met
+
+
 def test_a_local_run_ends_at_the_deadline_too(bench):
     result, seconds = bench.run(
         remote(0), local(0.6), context(deadline_s=0.2), placed=Placement.LOCAL
