@@ -108,17 +108,20 @@ def _cost(compute_s: float) -> PlacementCost:
 def main(descriptor: int, path: str) -> None:
     """The child: runs one order after the other until its channel closes."""
     with socket.socket(fileno=descriptor) as channel, History(Path(path)) as history:
-        send_frame(channel, Report(b"", "", 0.0, 0.0))
-        while True:
-            try:
+        try:
+            send_frame(channel, Report(b"", "", 0.0, 0.0))
+            while True:
                 order = msgspec.msgpack.decode(receive_frame(channel), type=Order)
-            except (EOFError, ConnectionError):
-                return  # the client has ended, or was killed
-            try:
-                output = run_noted(order.kind, order.payload, "device", history)
-                send_frame(channel, Report(output, "", 0.0, 0.0))
-            except TaskError as error:
-                send_frame(channel, Report(None, str(error), 0.0, 0.0))
+                send_frame(channel, _obey(order, history))
+        except (EOFError, ConnectionError):
+            return  # the client has ended, or was killed
+
+
+def _obey(order: Order, history: History) -> Report:
+    try:
+        return Report(run_noted(order.kind, order.payload, "device", history), "", 0.0, 0.0)
+    except TaskError as error:
+        return Report(None, str(error), 0.0, 0.0)
 
 
 if __name__ == "__main__":
