@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -19,6 +20,7 @@ from offload.link_profiles import get_profile
 from offload.types import Objective
 
 if TYPE_CHECKING:
+    from agents.launcher import Launcher
     from agents.train_config import TrainConfig
     from envs.config import EnvConfig
 
@@ -55,6 +57,10 @@ class TrainOptions:
     """Episodes side by side. Default: 1024 (dqn: 256)."""
     seeds: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """Train so many seeds, from --seed on, side by side on the cores."""
+    launcher: Literal["process", "ray"] = "process"
+    """Where --seeds and --tune train: processes of this machine, or nodes of a Ray cluster."""
+    ray_address: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT")] = None
+    """With --launcher ray: the cluster's head."""
     calibrate: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="RUN")] = ()
     """Train nothing: refit the simulator to this machine from these live runs' folders."""
     calibration: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -77,10 +83,7 @@ class TrainOptions:
 
 def main(options: TrainOptions) -> int:
     """Train as asked; returns the exit code."""
-    from agents.run_directory import make_folder
-    from agents.seeds_summary import is_plan, planned
-    from agents.train_config import resumed_config
-    from agents.tuning_plan import is_study
+    from agents.launcher import make_launcher
 
     for name, least in (("seeds", 1), ("checkpoint_every", 0)):
         value = getattr(options, name)
@@ -91,12 +94,23 @@ def main(options: TrainOptions) -> int:
         raise ConfigError(f"--trials is {options.trials}; it must be at least 1")
     if options.calibrate:
         return _calibrate(options)
+    with closing(make_launcher(options.launcher, options.ray_address)) as launcher:
+        return _train_all(options, launcher)
+
+
+def _train_all(options: TrainOptions, launcher: Launcher) -> int:
+    """Train what the options name: one seed, several, or a study."""
+    from agents.run_directory import make_folder
+    from agents.seeds_summary import is_plan, planned
+    from agents.train_config import resumed_config
+    from agents.tuning_plan import is_study
+
     if options.resume is not None:
         _check_resumed(options)
         if is_study(options.resume):
             from agents.tuning_command import resume_study
 
-            ended = resume_study(options.resume, options.trials, options.steps)
+            ended = resume_study(options.resume, options.trials, options.steps, launcher)
             return 0 if ended else _INTERRUPTED
         many = is_plan(options.resume)
         read = planned if many else resumed_config
@@ -108,11 +122,13 @@ def main(options: TrainOptions) -> int:
             from agents.tuning_command import tune
 
             make_folder(options.out)
-            return 0 if tune(config, options.trials, options.out) else _INTERRUPTED
+            return 0 if tune(config, options.trials, options.out, launcher) else _INTERRUPTED
         configs = [replace(config, seed=options.seed + n) for n in range(options.seeds)]
         many = len(configs) > 1
         make_folder(options.out)
 
+    if not many and options.launcher != "process":
+        raise ConfigError(f"--launcher {options.launcher} is for --seeds and --tune")
     config, world = configs[0], configs[0].env
     where = ", ".join(world.profiles)
     if world.traces:
@@ -124,7 +140,7 @@ def main(options: TrainOptions) -> int:
         f"seed{'s' if many else ''} {', '.join(str(each.seed) for each in configs)}",
         flush=True,
     )
-    return _train_seeds(options, configs) if many else _train(options, config)
+    return _train_seeds(options, configs, launcher) if many else _train(options, config)
 
 
 def _calibrate(options: TrainOptions) -> int:
@@ -181,12 +197,11 @@ def _train(options: TrainOptions, config: TrainConfig) -> int:
     return 0
 
 
-def _train_seeds(options: TrainOptions, configs: list[TrainConfig]) -> int:
+def _train_seeds(options: TrainOptions, configs: list[TrainConfig], launcher: Launcher) -> int:
     """Train several seeds side by side; 1 if one of them failed."""
     from tqdm import tqdm
 
     from agents.run_directory import held, new_run_folder
-    from agents.seeds import train_seeds
     from agents.seeds_summary import (
         print_summary,
         split_done,
@@ -214,7 +229,7 @@ def _train_seeds(options: TrainOptions, configs: list[TrainConfig]) -> int:
             bar.set_postfix_str(f"seed {seed}: {row['accuracy']:.1%}", refresh=False)
             bar.update(sum(steps.values()) - bar.n)
 
-        runs += train_seeds(
+        runs += launcher.train_seeds(
             rest,
             folder,
             stop=stop,

@@ -13,16 +13,15 @@ again. With one worker a study repeats; with more, what is tried next depends on
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.launcher import Launcher, ProcessLauncher
 from agents.tuning_plan import Plan
 from agents.tuning_space import defaults, require_space, suggest
-from agents.tuning_workers import TrialWorkers
 from offload.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,6 +96,7 @@ def run_study(
     plan: Plan,
     *,
     workers: int | None = None,
+    launcher: Launcher | None = None,
     stop: Callable[[], bool],
     report: Callable[[int, str, float], None],
 ) -> Study:
@@ -104,6 +104,7 @@ def run_study(
 
     Args:
         workers: trainings at a time; None: one a core.
+        launcher: where they run; None: processes of this machine.
         stop: asked often; True cuts off what is being trained.
         report: is given each trial's number, what came of it, and its least cost.
 
@@ -116,12 +117,12 @@ def run_study(
     study = open_study(folder, plan)
     counted = (TrialState.COMPLETE, TrialState.PRUNED)
     done = len(study.get_trials(deepcopy=False, states=counted))
-    cores = len(os.sched_getaffinity(0))
-    count = min(workers or cores, max(plan.trials - done, 1))
+    launcher = launcher or ProcessLauncher()
+    count = min(workers or launcher.cores, max(plan.trials - done, 1))
     running: dict[int, _Running] = {}
     if done >= plan.trials:
         return study
-    with TrialWorkers(count) as pool:
+    with launcher.trial_workers(count) as pool:
         while running or (done < plan.trials and not stop()):
             for worker in range(len(pool)):
                 if worker in running or stop() or done + len(running) >= plan.trials:

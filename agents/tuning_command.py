@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from agents.launcher import Launcher
 from agents.run_directory import held, new_run_folder
 from agents.stop_signal import StopSignal
 from agents.train_config import TrainConfig
@@ -15,30 +16,33 @@ from agents.tuning_summary import print_study, summarise_study, write_study
 DEFAULT_TRIALS = 30
 
 
-def tune(config: TrainConfig, trials: int | None, out: Path) -> bool:
+def tune(config: TrainConfig, trials: int | None, out: Path, launcher: Launcher) -> bool:
     """Run a new study in a folder of its own under ``out``; True if it came to its end."""
     require_optuna()
     require_space(config.algo)
     folder = new_run_folder(out, f"tune-{config.algo}-{config.env.objective}")
     plan = Plan(config, trials or DEFAULT_TRIALS)
     write_study_plan(folder, plan)
-    return _go_on(folder, plan)
+    return _go_on(folder, plan, launcher)
 
 
-def resume_study(folder: Path, trials: int | None, steps: int | None) -> bool:
+def resume_study(
+    folder: Path, trials: int | None, steps: int | None, launcher: Launcher | None = None
+) -> bool:
     """Go on with a study; True if it came to its end.
 
     Args:
         trials: in all, in place of the study's own.
         steps: of each trial; they cannot change.
+        launcher: where they train; None: processes of this machine.
     """
     require_optuna()
     plan = read_study_plan(folder, trials, steps)
     write_study_plan(folder, plan)
-    return _go_on(folder, plan)
+    return _go_on(folder, plan, launcher)
 
 
-def _go_on(folder: Path, plan: Plan) -> bool:
+def _go_on(folder: Path, plan: Plan, launcher: Launcher | None) -> bool:
     from tqdm import tqdm
 
     config = plan.config
@@ -57,7 +61,7 @@ def _go_on(folder: Path, plan: Plan) -> bool:
         StopSignal() as stop,
         tqdm(total=plan.trials, unit=" trials", disable=None) as bar,
     ):
-        study = run_study(folder, plan, stop=stop, report=report)
+        study = run_study(folder, plan, launcher=launcher, stop=stop, report=report)
         summary = summarise_study(study, config.algo)
         write_study(study, summary, folder)
     print_study(summary, folder)
