@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
@@ -108,7 +109,8 @@ def main(config: Config) -> None:
         enter = stack.enter_context
         folder = enter(tempfile.TemporaryDirectory())
         ports = {WAYS[0]: enter(running_server())}
-        for way, log_format in ((WAYS[1], "text"), (WAYS[2], "json")):
+        formats: dict[str, Literal["text", "json"]] = {WAYS[1]: "text", WAYS[2]: "json"}
+        for way, log_format in formats.items():
             page = free_port()
             with stderr_in(f"{folder}/{log_format}.log"):
                 ports[way] = enter(running_server(metrics_port=page, log_format=log_format))
