@@ -100,15 +100,19 @@ class EdgeWire:
 
     def __call__(self, payload: bytes) -> int:
         """Have the payload's task run; the bytes of its answer."""
+        return len(self.run(self._kind, payload))
+
+    def run(self, kind: str, payload: bytes) -> memoryview:
+        """Have a task run; its output."""
         self._last_id += 1
-        run = Run(self._last_id, self._kind, _HURRY_MS, new_task_id())
+        run = Run(self._last_id, kind, _HURRY_MS, new_task_id())
         self._socket.send(encode(run), zmq.SNDMORE)
         self._socket.send(payload, 0, copy=len(payload) < 65_536)
         header, output = self._socket.recv_multipart(copy=False)
         reply = decode_reply(header.bytes)
         if not isinstance(reply, Done):
             raise OffloadError(f"the task failed: {reply}")
-        return len(output)
+        return output.buffer
 
 
 def dealer(

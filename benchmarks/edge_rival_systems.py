@@ -22,7 +22,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from benchmarks.edge_load import HOST, run_task, running_server
+from benchmarks.edge_load import HOST, EdgeWire, run_task, running_server
 from edge_server.client import EdgeClient
 from offload.types import TaskInstance
 
@@ -51,6 +51,24 @@ def edge_server(workers: int) -> Iterator[Run]:
                 with lock:
                     stack.callback(client.close)
             return client.execute(TaskInstance(kind, "small", 0), payload, _BUDGET_S).output
+
+        yield run
+
+
+@contextmanager
+def bare_protocol(workers: int) -> Iterator[Run]:
+    """This project's server without its client's care: a plain socket a thread, no deadline."""
+    own = threading.local()
+    with running_server(workers=workers) as port, ExitStack() as stack:
+        lock = threading.Lock()
+
+        def run(kind: str, payload: bytes) -> bytes:
+            wire: EdgeWire | None = getattr(own, "wire", None)
+            if wire is None:
+                wire = own.wire = EdgeWire(port)
+                with lock:
+                    stack.enter_context(wire)
+            return bytes(wire.run(kind, payload))
 
         yield run
 
@@ -189,6 +207,7 @@ def process_pool(workers: int) -> Iterator[Run]:
 
 SYSTEMS: dict[str, Callable[[int], AbstractContextManager[Run]]] = {
     "this server": edge_server,
+    "its bare protocol": bare_protocol,
     "gRPC + workers": grpc_workers,
     "Ray actors": ray_actors,
     "Dask submit": dask_cluster,
