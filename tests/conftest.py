@@ -1,5 +1,5 @@
-"""What holds for every test: signals as at a terminal, a second try for what is measured, and
-which tests need the machine to themselves.
+"""What holds for every test: signals as at a terminal, a second try for what is measured, which
+tests need the machine to themselves, and which of the others must not run beside each other.
 """
 
 from __future__ import annotations
@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
-ALONE = ("netem", "edge_server", "testbed")
-"""Folders whose every test is marked ``alone``: links, servers, and looks for what they left."""
+ALONE = ("edge_server",)
+"""Folders whose every test is marked ``alone``."""
+LINKS = ("netem", "testbed")
+"""Folders whose every test is marked ``links``: looks for leftovers must not find another's."""
 
-if "PYTEST_XDIST_WORKER" in os.environ:  # as many workers as cores: each has one, and no more
+WORKER = "PYTEST_XDIST_WORKER" in os.environ
+if WORKER:  # there are as many as cores, and one: each computes on one, and no more
     os.environ["OMP_NUM_THREADS"] = "1"
 
 # A shell's background ignores SIGINT, nohup SIGHUP, and the programs that tests start and signal
@@ -30,16 +33,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test marked ``measured`` fails when it fails twice; the first time is in the summary.
 
     Its bounds are a few standard errors wide, and a busy machine may hold up anything. Beside
-    other tests it would measure those: it is ``alone``, as is all that opens a link.
+    other tests it would measure those, so it is ``alone``. Where tests run side by side, all
+    ``links`` are one worker's, and so is each file's rest; the longest begin first.
     """
     again = pytest.mark.flaky(
         reruns=1, reruns_delay=1, only_rerun=["AssertionError", "TimeoutError"]
     )
     here = Path(__file__).parent
     for item in items:
-        measured = item.get_closest_marker("measured") is not None
-        if measured:
-            item.add_marker(again)
         folder = item.path.relative_to(here).parts[0]
-        if measured or folder in ALONE or item.get_closest_marker("uml") is not None:
+        if item.get_closest_marker("measured") is not None:
+            item.add_marker(again)
             item.add_marker("alone")
+        if folder in ALONE:
+            item.add_marker("alone")
+        if folder in LINKS:
+            item.add_marker("links")
+        if WORKER:
+            item.add_marker(pytest.mark.xdist_group(_group(item)))
+    if WORKER:
+        first = ("links", "test_documented_commands")
+        order = {name: place for place, name in enumerate(first)}
+        items.sort(key=lambda item: order.get(_group(item), len(order)))
+
+
+def _group(item: pytest.Item) -> str:
+    """Tests of one name run on one worker, one after the other."""
+    return "links" if item.get_closest_marker("links") is not None else item.path.stem

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -36,11 +36,15 @@ NO_HELP = {("-m", "pytest"), ("-m", "tensorboard.main"), ("-m", "offload.tasks.p
 
 @pytest.fixture(autouse=True)
 def short_validation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Trainings are judged on a few episodes."""
+    """Trainings are judged seldom, on a few episodes, beside a few threshold rules."""
     import agents.rivals.shipped
+    import agents.thresholds
     import agents.training
     import agents.training_watch
 
+    few = partial(agents.thresholds.tune_thresholds, grid=3)
+    monkeypatch.setattr(agents.thresholds, "tune_thresholds", few)
+    monkeypatch.setattr(agents.training_watch, "CHECKS", 2)
     monkeypatch.setattr(agents.training_watch, "VALIDATION_LANES", 16)
     monkeypatch.setattr(agents.training, "TUNING_LANES", 16)
     monkeypatch.setattr(agents.rivals.shipped, "VALIDATION_LANES", 16)
@@ -70,7 +74,7 @@ def _rows(kind: type) -> list[object]:
         pytest.param(
             commands,
             how,
-            marks=[pytest.mark.alone] if isinstance(how, Run) and how.alone else [],
+            marks=[pytest.mark.links] if isinstance(how, Run) and how.link else [],
             id=commands[0].removeprefix("python "),
         )
         for commands, how in ROWS

@@ -19,14 +19,14 @@ class Run:
         says: what its output must hold.
         writes: pattern of a file that must be under ``<out>`` afterwards.
         process: in a process of its own, since it starts others, or opens a link.
-        alone: it opens a link or times something.
+        link: it opens a link.
     """
 
     words: str
     says: str = ""
     writes: str = ""
     process: bool = False
-    alone: bool = False
+    link: bool = False
 
 
 @dataclass(frozen=True, slots=True)

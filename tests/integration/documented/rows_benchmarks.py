@@ -33,7 +33,6 @@ BENCHMARKS: tuple[Row, ...] = (
             " --workers 1",
             "requests/s",
             process=True,
-            alone=True,
         ),
     ),
     (
@@ -95,7 +94,6 @@ BENCHMARKS: tuple[Row, ...] = (
             "python benchmarks/memory.py --parts server --idle-s 1.5",
             "edge server, idle",
             process=True,
-            alone=True,
         ),
     ),
     (
@@ -127,7 +125,7 @@ BENCHMARKS: tuple[Row, ...] = (
             "wifi",
             "probes.json",
             process=True,
-            alone=True,
+            link=True,
         ),
     ),
     (
@@ -141,13 +139,13 @@ BENCHMARKS: tuple[Row, ...] = (
             "| downlink_tcp |",
             "trace-replay-*.png",
             process=True,
-            alone=True,
+            link=True,
         ),
     ),
     (
         ("python benchmarks/training.py",),
         Run(
-            "python benchmarks/training.py --span-s 0.01 --steps 2048 --usual-steps 16"
+            "python benchmarks/training.py --span-s 0.01 --steps 2048 --usual-steps 64"
             " --long-steps 100000",
             "SB3's usual PPO",
         ),
@@ -158,7 +156,7 @@ BENCHMARKS: tuple[Row, ...] = (
             f"python benchmarks/transfers.py {_QUICK_LINK} --profiles lan --max-bytes 1000",
             "model s",
             process=True,
-            alone=True,
+            link=True,
         ),
     ),
 )

@@ -129,7 +129,11 @@ EVALUATION: tuple[Row, ...] = (
     ),
     (
         ("python -m evidence.report RUN RUN --out DIR",),
-        Run("python -m evidence.report <evaluated> <live> --out <out>", "report: ", "report.html"),
+        Run(
+            "python -m evidence.report <evaluated> <evaluated> --out <out>",
+            "report: ",
+            "report.html",
+        ),
     ),
     (
         ("python -m evidence.agreement RUN",),

@@ -55,10 +55,10 @@ NETWORKS: tuple[Row, ...] = (
     (
         ("python -m netem up wifi --backend tun --seed 7 -- bash",),
         Run(
-            "python -m netem up wifi --backend tun --seed 7 -- python -c print('through')",
-            "through",
+            "python -m netem up wifi --backend tun --seed 7 -- python -c 'print(40 + 2)'",
+            "42",
             process=True,
-            alone=True,
+            link=True,
         ),
     ),
     (
@@ -72,7 +72,7 @@ NETWORKS: tuple[Row, ...] = (
             " python -c '<fetch>' http://{edge}:{port}/",
             "pyproject.toml",
             process=True,
-            alone=True,
+            link=True,
         ),
     ),
     (
@@ -94,7 +94,7 @@ NETWORKS: tuple[Row, ...] = (
             " python -c '<fetch>' http://{edge}:{port}/",
             "pyproject.toml",
             process=True,
-            alone=True,
+            link=True,
         ),
     ),
     (
