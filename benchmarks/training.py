@@ -36,8 +36,10 @@ class Config:
     """Decisions of each training; by default each algorithm's own."""
     usual_steps: int = 16_384
     """Decisions that PPO in stable-baselines3's usual set-up is timed on."""
-    long_steps: int = 10_000_000
-    """Steps of the environment alone, a row each power of ten; 100000000: some minutes more."""
+    long: bool = False
+    """Steps of the environment alone up to 1e8, not 1e7: some minutes more."""
+    long_steps: int | None = None
+    """So many, in place of either; a row each power of ten from 100,000 on."""
 
 
 def _steps_per_s(env: Any, lanes: int, span_s: float) -> float:
@@ -91,7 +93,8 @@ def long_run(config: Config) -> Table:
     shown = Table(
         "steps", "CPU ns a step since the row before", "peak MiB", title="A long run, 1,024 lanes"
     )
-    for target in (10**power for power in range(5, len(str(config.long_steps)))):
+    most = config.long_steps or (100_000_000 if config.long else 10_000_000)
+    for target in (10**power for power in range(5, len(str(most)))):
         start, before = time.process_time(), done
         while done < target:
             env.step(actions[done // lanes % 64])

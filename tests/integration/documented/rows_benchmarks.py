@@ -143,9 +143,12 @@ BENCHMARKS: tuple[Row, ...] = (
         ),
     ),
     (
-        ("python benchmarks/training.py",),
+        (
+            "python benchmarks/training.py",
+            "python benchmarks/training.py --long --steps 20000",
+        ),
         Run(
-            "python benchmarks/training.py --span-s 0.01 --steps 2048 --usual-steps 64"
+            "python benchmarks/training.py --long --span-s 0.01 --steps 2048 --usual-steps 64"
             " --long-steps 100000",
             "SB3's usual PPO",
         ),

@@ -9,7 +9,7 @@ _SHORT = "--steps 512 --lanes 64 --no-tensorboard --out <out>"
 TRAINING: tuple[Row, ...] = (
     (("python train.py",), Run(f"python train.py {_SHORT}", "accuracy against", "*/bundle/*.npz")),
     (
-        ("python train.py --algo dqn --objective latency",),
+        ("python train.py --algo dqn", "python train.py --algo dqn --objective latency"),
         Run(f"python train.py --algo dqn --objective latency {_SHORT}", "-dqn-latency"),
     ),
     (
