@@ -10,10 +10,21 @@ from pathlib import Path
 
 import pytest
 
-ALONE = ("edge_server",)
-"""Folders whose every test is marked ``alone``."""
-LINKS = ("netem", "testbed")
-"""Folders whose every test is marked ``links``: looks for leftovers must not find another's."""
+HERE = Path(__file__).parent
+ALONE = ("edge_server/",)
+"""Every test of these is marked ``alone``."""
+LINKS = (
+    "netem/",
+    "testbed/",
+    "evidence/test_drive_live.py",
+    "evidence/test_suite_live.py",
+    "evidence/test_sweep_live.py",
+    "integration/test_documented_links.py",
+    "integration/test_evaluate_void.py",
+)
+"""These open links or look for what links leave: beside others, but not beside each other."""
+EARLY = ("links", "integration/test_documented_commands.py")
+"""What takes longest begins first."""
 
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
 if WORKER:  # there are as many as cores, and one: each computes on one, and no more
@@ -27,36 +38,44 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, lambda number, frame: None)
 
 
+def _group(nodeid: str) -> str:
+    """Tests of one group run on one worker, one after the other: all of links, else a file's."""
+    path = nodeid.partition("::")[0].removeprefix("tests/")
+    return "links" if path.startswith(LINKS) else path
+
+
 # First, so that ``-m alone`` and ``-m "not alone"`` choose by the marks that are set here.
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test marked ``measured`` fails when it fails twice; the first time is in the summary.
 
     Its bounds are a few standard errors wide, and a busy machine may hold up anything. Beside
-    other tests it would measure those, so it is ``alone``. Where tests run side by side, all
-    ``links`` are one worker's, and so is each file's rest; the longest begin first.
+    other tests it would measure those, so it is ``alone``.
     """
     again = pytest.mark.flaky(
         reruns=1, reruns_delay=1, only_rerun=["AssertionError", "TimeoutError"]
     )
-    here = Path(__file__).parent
     for item in items:
-        folder = item.path.relative_to(here).parts[0]
-        if item.get_closest_marker("measured") is not None:
+        measured = item.get_closest_marker("measured") is not None
+        if measured:
             item.add_marker(again)
+        if measured or item.path.relative_to(HERE).as_posix().startswith(ALONE):
             item.add_marker("alone")
-        if folder in ALONE:
-            item.add_marker("alone")
-        if folder in LINKS:
-            item.add_marker("links")
-        if WORKER:
-            item.add_marker(pytest.mark.xdist_group(_group(item)))
     if WORKER:
-        first = ("links", "test_documented_commands")
-        order = {name: place for place, name in enumerate(first)}
-        items.sort(key=lambda item: order.get(_group(item), len(order)))
+        place = {name: number for number, name in enumerate(EARLY)}
+        items.sort(key=lambda item: place.get(_group(item.nodeid), len(place)))
 
 
-def _group(item: pytest.Item) -> str:
-    """Tests of one name run on one worker, one after the other."""
-    return "links" if item.get_closest_marker("links") is not None else item.path.stem
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Side by side, whole groups go to workers, in the order of collection.
+
+    xdist's own groups (``--dist loadgroup``) do nothing with pytest 9.2, and say nothing.
+    """
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _group(nodeid)
+
+    return ByGroup(config, log)

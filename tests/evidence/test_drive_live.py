@@ -31,7 +31,6 @@ def rows_of(folder, policy):
         return [row for row in csv.DictReader(file) if row["policy"] == policy]
 
 
-@pytest.mark.links
 @pytest.mark.slow
 def test_two_policies_meet_the_same_tasks_at_the_same_moments(tmp_path, monkeypatch):
     try:

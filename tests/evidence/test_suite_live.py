@@ -15,7 +15,6 @@ from netem.link import choose_backend
 from offload.errors import BackendError
 
 
-@pytest.mark.links
 @pytest.mark.slow
 def test_a_tiny_suite_measures_the_link_the_tasks_and_the_flow(tmp_path, monkeypatch):
     try:

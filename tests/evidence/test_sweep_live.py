@@ -23,7 +23,7 @@ from offload.link_profiles import get_profile
 from offload.types import TaskInstance
 from testbed import Testbed
 
-pytestmark = [pytest.mark.links, pytest.mark.slow]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-import shlex
 from functools import cache, partial
 from pathlib import Path
 
@@ -22,10 +21,8 @@ from documented.finder import (
 )
 from documented.made import Made
 from documented.row import ByTest, Not, Run
-from documented.running import ROOT, run_program, start_program
-
-from netem.link import choose_backend
-from offload.errors import BackendError
+from documented.running import ROOT, run_program
+from documented.trying import check_run, parameters
 
 TABLE = "tests/integration/documented/rows_*.py"
 ROW_OF = {shape_of(command): (command, how) for commands, how in ROWS for command in commands}
@@ -50,11 +47,6 @@ def short_validation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(agents.rivals.shipped, "VALIDATION_LANES", 16)
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
-    return Made(tmp_path_factory.mktemp("documented"))
-
-
 def test_every_documented_command_has_a_row() -> None:
     missing = [each for each in documented() if each.shape not in ROW_OF]
     said = "\n".join(f"{each.where}: {each.text}" for each in missing)
@@ -68,41 +60,12 @@ def test_every_row_is_documented() -> None:
     assert len(ROW_OF) == sum(len(commands) for commands, _ in ROWS), "a command is in two rows"
 
 
-def _rows(kind: type) -> list[object]:
-    """Parameters: the commands of each row of that kind, and how they are run."""
-    return [
-        pytest.param(
-            commands,
-            how,
-            marks=[pytest.mark.links] if isinstance(how, Run) and how.link else [],
-            id=commands[0].removeprefix("python "),
-        )
-        for commands, how in ROWS
-        if isinstance(how, kind)
-    ]
-
-
-@pytest.mark.parametrize(("commands", "how"), _rows(Run))
+@pytest.mark.parametrize(("commands", "how"), parameters(Run, link=False))
 def test_it_runs(commands: tuple[str, ...], how: Run, made: Made, tmp_path: Path) -> None:
-    for command in commands:
-        assert program_of(words_of(command)) == program_of(words_of(how.words))
-        assert set(options_of(command)) <= set(options_of(how.words)), command
-    if "--backend tun" in how.words:
-        try:
-            choose_backend("tun")
-        except BackendError as error:
-            pytest.skip(f"no link can be opened here: {error}")
-    made.out = tmp_path
-    words = shlex.split(made.words(how.words))
-    done = (start_program if how.process else run_program)(words)
-    assert done.code == 0, done.err
-    said = " ".join((done.out + done.err).split())
-    assert made.words(how.says) in said
-    if how.writes:
-        assert [path for path in tmp_path.glob(how.writes) if path.stat().st_size > 0]
+    check_run(commands, how, made, tmp_path)
 
 
-@pytest.mark.parametrize(("commands", "how"), _rows(ByTest))
+@pytest.mark.parametrize(("commands", "how"), parameters(ByTest))
 def test_the_test_that_runs_it_is_there(commands: tuple[str, ...], how: ByTest) -> None:
     """And speaks of every option, as a word or as the attribute that it sets."""
     sources = []

@@ -50,7 +50,6 @@ def test_its_exit_code_is_its_own(monkeypatch, capsys):
     assert capsys.readouterr().err == "evaluate.py: the run is void: echo p99 9 ms\n"
 
 
-@pytest.mark.links
 @pytest.mark.slow
 @pytest.mark.uml
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
