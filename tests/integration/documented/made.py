@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from documented.running import run_program
+from tests.evidence.made_evaluations import made_evaluation
 from tests.evidence.made_runs import made_folder, made_pair
 
 _FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
@@ -82,15 +83,8 @@ class Made:
 
     @cached_property
     def evaluated(self) -> Path:
-        """A simulated evaluation."""
-        out = self.folder / "results"
-        words = "--mode sim --decisions 640 --hindsight 0 --no-report --policies ppo,always-local"
-        done = run_program(
-            ["python", "evaluate.py", *words.split(), "--runs", self.none, "--out", out]
-        )
-        assert done.code == 0, done.err
-        (folder,) = out.iterdir()
-        return folder
+        """A live evaluation that never was, of six tasks."""
+        return made_evaluation(self.folder / "evaluated")
 
     @property
     def port(self) -> int:
