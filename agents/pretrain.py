@@ -36,6 +36,8 @@ class PretrainOptions:
     """For one objective alone."""
     traces: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Measured links for half of the episodes; without them all are drawn from the profiles."""
+    decisions: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Decisions that each may play through. Default: 3,000,000 (imitation: a quarter of that)."""
     out: Path = PRETRAINED
     """Where the folders go."""
 
@@ -54,9 +56,9 @@ def main(options: PretrainOptions) -> None:
     for objective in asked:
         config = replace(world, objective=objective)
         if options.only != "rivals":
-            _learned(config, options.out)
+            _learned(config, options)
         if options.only != "learned":
-            _rivals(config, options.out)
+            _rivals(config, options)
 
 
 def _world(traces: Path | None) -> EnvConfig:
@@ -70,25 +72,25 @@ def _world(traces: Path | None) -> EnvConfig:
     return replace(world, traces=links.trace_files, trace_share=TRACE_SHARE)
 
 
-def _learned(config: EnvConfig, out: Path) -> None:
+def _learned(config: EnvConfig, options: PretrainOptions) -> None:
     from agents.training import TrainConfig, train
 
     with tempfile.TemporaryDirectory() as runs:
         for algorithm, steps in SHIPPED.items():
-            settings = TrainConfig(algo=algorithm, steps=steps, env=config)
+            settings = TrainConfig(algo=algorithm, steps=options.decisions or steps, env=config)
             result = train(settings, Path(runs), tensorboard=False)
-            folder = out / f"{algorithm}-{config.objective}"
+            folder = options.out / f"{algorithm}-{config.objective}"
             result.bundle.save(folder)
             print(f"{folder.name}: {result.accuracy:.1%} on validation scenarios", flush=True)
 
 
-def _rivals(config: EnvConfig, out: Path) -> None:
+def _rivals(config: EnvConfig, options: PretrainOptions) -> None:
     from agents.rivals.shipped import make_rivals
     from envs.workload import WorkloadTable
     from offload.tasks.profile_table import load_profile_table
 
     table = WorkloadTable.of(load_profile_table(), config.workload)
-    for name in make_rivals(config, table, out):
+    for name in make_rivals(config, table, options.out, options.decisions):
         print(f"{name}-{config.objective}", flush=True)
 
 
