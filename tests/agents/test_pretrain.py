@@ -34,7 +34,7 @@ def test_half_of_the_episodes_on_measured_links(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(pretrain, "SHIPPED", {"ppo": 8192})
-    main(PretrainOptions("learned", "latency", trace.parent, tmp_path))
+    main(PretrainOptions("learned", "latency", traces=trace.parent, out=tmp_path))
     said = provenance(tmp_path / "ppo-latency")
     assert (said["env"]["traces"], said["env"]["trace_share"]) == (["walk.csv"], 0.5)
     assert str(tmp_path) not in (tmp_path / "ppo-latency" / "policy.json").read_text()
@@ -47,7 +47,7 @@ def test_without_measured_links_it_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(pretrain, "SHIPPED", {"dqn": 2048})
-    main(PretrainOptions("learned", "energy", None, tmp_path))
+    main(PretrainOptions("learned", "energy", out=tmp_path))
     assert provenance(tmp_path / "dqn-energy")["env"]["traces"] == []
     assert "no measured links (--traces DIR): all episodes on the profiles" in (
         capsys.readouterr().out
@@ -56,5 +56,5 @@ def test_without_measured_links_it_says_so(
 
 def test_a_folder_that_is_not_there_is_an_error_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(OffloadError, match="missing"):
-        main(PretrainOptions("learned", "all", tmp_path / "missing", tmp_path / "out"))
+        main(PretrainOptions("learned", traces=tmp_path / "missing", out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
