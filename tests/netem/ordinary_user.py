@@ -7,8 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import sysconfig
+import tempfile
 from pathlib import Path
 from typing import Any
 
