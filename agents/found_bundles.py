@@ -53,8 +53,10 @@ def described(place: str, said: dict[str, Any], amount: str) -> str:
     if not isinstance(profiles, list):
         return place
     on = "all profiles" if set(profiles) >= set(PROFILES) else ", ".join(map(str, profiles))
-    if isinstance(traces, list) and traces:
-        on = f"{len(traces)} measured links"
+    if isinstance(world, dict) and isinstance(traces, list) and traces:
+        share = world.get("trace_share", 1.0)
+        others = "" if share == 1.0 else f" ({share:.0%}) and {on}"
+        on = f"{len(traces)} measured links{others}"
     return f"{place} (trained on {on}, {amount})"
 
 

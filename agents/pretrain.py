@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from agents.chosen_links import choose_links
 from agents.policies import PRETRAINED
 from agents.rivals import DECISIONS
 from agents.rivals.imitation import require_sklearn
@@ -21,6 +22,10 @@ SHIPPED = {"ppo": DECISIONS, "dqn": DECISIONS}
 """Steps of each algorithm that ships: what every rival is given too."""
 
 
+TRACE_SHARE = 0.5
+"""Share of episodes on measured links, where a folder of them is given (docs/policies.md)."""
+
+
 @dataclass(frozen=True)
 class PretrainOptions:
     """Train what ships, for each objective, seed 0, and replace what is there."""
@@ -29,6 +34,10 @@ class PretrainOptions:
     """The learned policies (ppo, dqn), their rivals, or both."""
     objective: Literal["all", "latency", "energy", "mixed"] = "all"
     """For one objective alone."""
+    traces: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Measured links for half of the episodes; without them all are drawn from the profiles."""
+    decisions: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
+    """Decisions that each may play through. Default: 3,000,000 (imitation: a quarter of that)."""
     out: Path = PRETRAINED
     """Where the folders go."""
 
@@ -38,37 +47,50 @@ def main(options: PretrainOptions) -> None:
 
     Raises:
         ConfigError: scikit-learn is needed and missing.
+        TraceError: a trace that cannot be read.
     """
     if options.only != "learned":
         require_sklearn()
+    world = _world(options.traces)
     asked = tuple(Objective) if options.objective == "all" else (Objective(options.objective),)
     for objective in asked:
-        config = EnvConfig(objective=objective)
+        config = replace(world, objective=objective)
         if options.only != "rivals":
-            _learned(config, options.out)
+            _learned(config, options)
         if options.only != "learned":
-            _rivals(config, options.out)
+            _rivals(config, options)
 
 
-def _learned(config: EnvConfig, out: Path) -> None:
+def _world(traces: Path | None) -> EnvConfig:
+    """What all are trained in, and a line that says so."""
+    if traces is None:
+        print("no measured links (--traces DIR): all episodes on the profiles", flush=True)
+        return EnvConfig()
+    world = EnvConfig()
+    links = choose_links(None, None, traces, world.trace_base)
+    print("\n".join(links.notes()), flush=True)
+    return replace(world, traces=links.trace_files, trace_share=TRACE_SHARE)
+
+
+def _learned(config: EnvConfig, options: PretrainOptions) -> None:
     from agents.training import TrainConfig, train
 
     with tempfile.TemporaryDirectory() as runs:
         for algorithm, steps in SHIPPED.items():
-            settings = TrainConfig(algo=algorithm, steps=steps, env=config)
+            settings = TrainConfig(algo=algorithm, steps=options.decisions or steps, env=config)
             result = train(settings, Path(runs), tensorboard=False)
-            folder = out / f"{algorithm}-{config.objective}"
+            folder = options.out / f"{algorithm}-{config.objective}"
             result.bundle.save(folder)
             print(f"{folder.name}: {result.accuracy:.1%} on validation scenarios", flush=True)
 
 
-def _rivals(config: EnvConfig, out: Path) -> None:
+def _rivals(config: EnvConfig, options: PretrainOptions) -> None:
     from agents.rivals.shipped import make_rivals
     from envs.workload import WorkloadTable
     from offload.tasks.profile_table import load_profile_table
 
     table = WorkloadTable.of(load_profile_table(), config.workload)
-    for name in make_rivals(config, table, out):
+    for name in make_rivals(config, table, options.out, options.decisions):
         print(f"{name}-{config.objective}", flush=True)
 
 

@@ -11,9 +11,9 @@ from agents.run_directory import CONFIG_NAME, read_json
 from envs.config import EnvConfig, config_from_dict
 from offload.errors import ConfigError, UnknownNameError
 
-DEFAULT_STEPS = {"ppo": 1_500_000, "dqn": 1_500_000}
-"""A minute and a half on two cores with PPO, half a minute with DQN."""
-DEFAULT_LANES = {"ppo": 512, "dqn": 256, "a2c": 256}
+DEFAULT_STEPS = {"ppo": 2_000_000, "dqn": 750_000}
+"""A minute on two cores."""
+DEFAULT_LANES = {"ppo": 512, "dqn": 64, "a2c": 256}
 ALGORITHMS = ("ppo", "dqn", "a2c")
 
 

@@ -12,13 +12,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 _MIB = 1024.0  # KiB
-_IDLE_S = 6.0
 
 
 def _descendants(root: int) -> set[int]:
@@ -65,6 +65,13 @@ def peak_mib(command: list[str], until_s: float | None = None) -> float:
     return peak
 
 
+PARTS: tuple[Literal["training", "evaluation", "server"], ...] = (
+    "training",
+    "evaluation",
+    "server",
+)
+
+
 @dataclass(frozen=True)
 class Options:
     """Measure a training, a live evaluation and an idle server."""
@@ -73,6 +80,10 @@ class Options:
     """Of the training."""
     tasks: int = 26
     """Of the live evaluation."""
+    idle_s: float = 6.0
+    """Seconds that the server is watched for."""
+    parts: tuple[Literal["training", "evaluation", "server"], ...] = PARTS
+    """Which of the three."""
 
 
 def main(options: Options) -> None:
@@ -97,11 +108,13 @@ def main(options: Options) -> None:
                 "edge server, idle, 2 workers",
                 400,
                 [python, "-m", "edge_server", "--port", "0", "--workers", "2"],
-                _IDLE_S,
+                options.idle_s,
             ),
         )
         shown = Table("what", "peak MiB (PSS)", "bound MiB", title="Memory, all processes")
-        for name, bound, command, until_s in rows:
+        for part, (name, bound, command, until_s) in zip(PARTS, rows, strict=True):
+            if part not in options.parts:
+                continue
             shown.add_row(name, f"{peak_mib(command, until_s):.0f}", f"{bound}")
     Console().print(shown)
 

@@ -29,6 +29,7 @@ from envs.config import EnvConfig
 from envs.dynamics import OffloadDynamics
 from envs.scenario import Scenario, draw_scenario
 from envs.streams import Purpose, stream
+from offload.errors import ConfigError, OffloadError
 from offload.types import Objective
 
 CHECKS = 20
@@ -138,8 +139,6 @@ def main(config: Config) -> None:
     """Train all, and print the table."""
     import torch
 
-    from offload.errors import ConfigError
-
     if find_spec("sb3_contrib") is None:
         raise ConfigError(
             "sb3-contrib is missing: pip install --no-deps -r requirements-contrib.txt"
@@ -181,4 +180,7 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except OffloadError as error:
+        raise SystemExit(f"other_learners: {error}") from error

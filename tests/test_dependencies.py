@@ -109,7 +109,8 @@ def _required() -> set[str]:
 def test_whatever_is_imported_stands_in_a_requirements_file():
     """A library that merely came along with another one can be gone with its next version."""
     distributions = importlib.metadata.packages_distributions()
-    neighbours = {path.stem for path in (ROOT / "tests").rglob("*.py")}
+    files = list((ROOT / "tests").rglob("*.py"))
+    neighbours = {path.parent.name if path.stem == "__init__" else path.stem for path in files}
     ours = {*MAY_IMPORT, "tests", "benchmarks", *(path.stem for path in ROOT.glob("*.py"))}
     folders = [ROOT / name for name in (*MAY_IMPORT, "benchmarks", "tests")]
     required = _required()

@@ -107,6 +107,7 @@ def make_rivals(
     world = {
         "profiles": list(config.profiles),
         "traces": [Path(file).name for file in config.traces],
+        "trace_share": config.trace_share,
     }
     objective = config.objective
     validation = draw_scenario(stream(Purpose.VALIDATE, 0), config, table, VALIDATION_LANES)

@@ -7,8 +7,9 @@ import csv
 import pytest
 
 import netem.baseline
+from evidence.suite import plan
+from evidence.suite.__main__ import SuiteOptions, main
 from evidence.suite.plan import Amount
-from evidence.suite.run import Settings, run_suite
 from netem.baseline import Bound
 from netem.link import choose_backend
 from offload.errors import BackendError
@@ -24,9 +25,11 @@ def test_a_tiny_suite_measures_the_link_the_tasks_and_the_flow(tmp_path, monkeyp
     every = {name: Bound(9.0, 9.0, 9.0, 9.0, 9.0) for name in netem.baseline.BOUNDS}
     monkeypatch.setattr(netem.baseline, "BOUNDS", every)
     amount = Amount(tasks=2, max_local_s=0.02, rounds=1, phase_s=0.5)
-    policies = "always-local,always-edge"
-    settings = Settings(("lte",), amount, policies, "mixed", "auto", "cubic", 0, "none")
-    assert run_suite(settings, tmp_path, None) == 0
+    monkeypatch.setattr(plan, "FULL", amount)
+    options = SuiteOptions(
+        links="lte", policies="always-local,always-edge", runs=tmp_path / "none", out=tmp_path
+    )
+    assert main(options) == 0
     (folder,) = tmp_path.iterdir()
     with (folder / "kpis.csv").open() as file:
         value = {row["kpi"]: float(row["value"]) for row in csv.DictReader(file)}

@@ -20,7 +20,8 @@ from offload.link_profiles import PROFILES, get_profile
 
 
 def chosen(sweep: str, **others: object) -> Settings:
-    given = {name: others.pop(name) for name in ("points", "kinds", "repeats") if name in others}
+    own = ("points", "kinds", "repeats", "quick")
+    given = {name: others.pop(name) for name in own if name in others}
     run = EvaluateOptions(**others)
     return choose_settings(SweepOptions(sweep=sweep, **given), run)[0]
 
@@ -31,6 +32,14 @@ def test_points_are_given_in_the_unit_shown_and_kept_in_order():
     assert chosen("loss", points="0,5").points == pytest.approx((0.0, 0.05))
     assert chosen("loss").controls == ("cubic", "bbr")
     assert chosen("rtt", congestion_control="bbr").controls == ("bbr",)
+
+
+def test_a_quick_sweep_takes_fewer_points_kinds_and_repetitions():
+    quick, usual = chosen("rtt", quick=True), chosen("rtt")
+    assert quick.points == pytest.approx((0.02, 0.08, 0.32))
+    assert set(quick.points) < set(usual.points)
+    assert set(quick.tasks) < set(usual.tasks)
+    assert (quick.repeats, usual.repeats) == (3, 6)
 
 
 def test_a_kind_takes_its_own_size_unless_one_is_named():

@@ -21,6 +21,7 @@ from netem.layout import STATE_DIRECTORY
 ROOT = Path(__file__).resolve().parents[2]
 
 pytestmark = [
+    pytest.mark.alone,
     pytest.mark.uml,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
     pytest.mark.skipif(shutil.which("linux.uml") is None, reason="needs user-mode-linux"),

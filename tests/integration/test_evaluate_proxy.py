@@ -17,9 +17,10 @@ from testbed import Testbed, TestbedConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="the slowed-down device needs Linux"
-)
+pytestmark = [
+    pytest.mark.alone,
+    pytest.mark.skipif(sys.platform != "linux", reason="the slowed-down device needs Linux"),
+]
 
 
 @pytest.mark.measured

@@ -135,6 +135,7 @@ def test_training_on_traces(
         train.main(train.TrainOptions(traces=folder, profile="lte"))
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.uml
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root")

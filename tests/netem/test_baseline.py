@@ -24,6 +24,8 @@ from netem.stalls import StallWatch
 from offload.errors import VoidRun
 from offload.link_profiles import get_profile
 
+pytestmark = pytest.mark.alone
+
 QUIET = Baseline("uml", 200, 0.2e-3, 0.5e-3, 0.3e-3, 0.2, 0.0, 0.4, BOUNDS["uml"])
 
 

@@ -31,6 +31,8 @@ from netem.namespaces import run_tool
 from netem.streams import Arrivals
 from offload.link_profiles import get_profile
 
+pytestmark = pytest.mark.alone
+
 PACKET_BACKENDS = [backend for backend in BACKENDS if backend.carries_packets]
 
 

@@ -201,6 +201,7 @@ def test_doctor_names_what_forbids_user_namespaces() -> None:
     assert "to fix it: run it with sudo, or: sudo sysctl -w user.max_user_namespaces=15000" in tc
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 def test_live_evaluation_as_an_ordinary_user(tmp_path: Path) -> None:
     user.hand_over(tmp_path)
