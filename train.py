@@ -100,6 +100,7 @@ def main(options: TrainOptions) -> int:
 
 def _train_all(options: TrainOptions, launcher: Launcher) -> int:
     """Train what the options name: one seed, several, or a study."""
+    from agents.chosen_links import links_in_words
     from agents.run_directory import make_folder
     from agents.seeds_summary import is_plan, planned
     from agents.train_config import resumed_config
@@ -130,10 +131,7 @@ def _train_all(options: TrainOptions, launcher: Launcher) -> int:
     if not many and options.launcher != "process":
         raise ConfigError(f"--launcher {options.launcher} is for --seeds and --tune")
     config, world = configs[0], configs[0].env
-    where = ", ".join(world.profiles)
-    if world.traces:
-        others = "" if world.trace_share == 1.0 else f" ({world.trace_share:.0%}) and {where}"
-        where = f"{len(world.traces)} measured links{others}"
+    where = links_in_words(", ".join(world.profiles), len(world.traces), world.trace_share)
     print(
         f"training {config.algo} on {where}; objective "
         f"{config.env.objective}; {config.total_steps:,} steps; "

@@ -45,6 +45,19 @@ class ChosenLinks:
         ]
 
 
+def links_in_words(profiles: str, n_traces: int, trace_share: float) -> str:
+    """What a training's episodes are played on.
+
+    Args:
+        profiles: what its profiles are called.
+        trace_share: share of episodes on measured links, where there are any.
+    """
+    if not n_traces:
+        return profiles
+    others = "" if trace_share == 1.0 else f" ({trace_share:.0%}) and {profiles}"
+    return f"{n_traces} measured links{others}"
+
+
 def choose_links(
     profile: str | None, trace: Path | None, traces: Path | None, trace_base: str
 ) -> ChosenLinks:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.bundle import BundlePolicy, PolicyBundle, load_bundle
+from agents.chosen_links import links_in_words
 from agents.run_directory import bundle_folders, runs_with_bundles
 from offload.errors import BundleError, ConfigError
 from offload.link_profiles import PROFILES
@@ -53,10 +54,8 @@ def described(place: str, said: dict[str, Any], amount: str) -> str:
     if not isinstance(profiles, list):
         return place
     on = "all profiles" if set(profiles) >= set(PROFILES) else ", ".join(map(str, profiles))
-    if isinstance(world, dict) and isinstance(traces, list) and traces:
-        share = world.get("trace_share", 1.0)
-        others = "" if share == 1.0 else f" ({share:.0%}) and {on}"
-        on = f"{len(traces)} measured links{others}"
+    if isinstance(world, dict) and isinstance(traces, list):
+        on = links_in_words(on, len(traces), world.get("trace_share", 1.0))
     return f"{place} (trained on {on}, {amount})"
 
 

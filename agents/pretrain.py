@@ -15,13 +15,11 @@ from agents.policies import PRETRAINED
 from agents.rivals import DECISIONS
 from agents.rivals.imitation import require_sklearn
 from envs.config import EnvConfig
-from offload.errors import OffloadError
+from offload.errors import ConfigError, OffloadError
 from offload.types import Objective
 
 SHIPPED = {"ppo": DECISIONS, "dqn": DECISIONS}
 """Steps of each algorithm that ships: what every rival is given too."""
-
-
 TRACE_SHARE = 0.5
 """Share of episodes on measured links, where a folder of them is given (docs/policies.md)."""
 
@@ -46,9 +44,11 @@ def main(options: PretrainOptions) -> None:
     """Train as asked.
 
     Raises:
-        ConfigError: scikit-learn is needed and missing.
+        ConfigError: scikit-learn is needed and missing, or no decisions at all are asked for.
         TraceError: a trace that cannot be read.
     """
+    if options.decisions is not None and options.decisions < 1:
+        raise ConfigError(f"--decisions is {options.decisions}; it must be at least 1")
     if options.only != "learned":
         require_sklearn()
     world = _world(options.traces)
@@ -63,10 +63,10 @@ def main(options: PretrainOptions) -> None:
 
 def _world(traces: Path | None) -> EnvConfig:
     """What all are trained in, and a line that says so."""
+    world = EnvConfig()
     if traces is None:
         print("no measured links (--traces DIR): all episodes on the profiles", flush=True)
-        return EnvConfig()
-    world = EnvConfig()
+        return world
     links = choose_links(None, None, traces, world.trace_base)
     print("\n".join(links.notes()), flush=True)
     return replace(world, traces=links.trace_files, trace_share=TRACE_SHARE)

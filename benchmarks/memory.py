@@ -12,13 +12,15 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias, get_args
 
 import tyro
 from rich.console import Console
 from rich.table import Table
 
 _MIB = 1024.0  # KiB
+Part: TypeAlias = Literal["training", "evaluation", "server"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 def _descendants(root: int) -> set[int]:
@@ -65,13 +67,6 @@ def peak_mib(command: list[str], until_s: float | None = None) -> float:
     return peak
 
 
-PARTS: tuple[Literal["training", "evaluation", "server"], ...] = (
-    "training",
-    "evaluation",
-    "server",
-)
-
-
 @dataclass(frozen=True)
 class Options:
     """Measure a training, a live evaluation and an idle server."""
@@ -82,7 +77,7 @@ class Options:
     """Of the live evaluation."""
     idle_s: float = 6.0
     """Seconds that the server is watched for."""
-    parts: tuple[Literal["training", "evaluation", "server"], ...] = PARTS
+    parts: tuple[Part, ...] = PARTS
     """Which of the three."""
 
 

@@ -54,7 +54,9 @@ def test_without_measured_links_it_says_so(
     )
 
 
-def test_a_folder_that_is_not_there_is_an_error_before_anything_is_trained(tmp_path: Path) -> None:
+def test_bad_input_is_an_error_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(OffloadError, match="missing"):
         main(PretrainOptions("learned", traces=tmp_path / "missing", out=tmp_path / "out"))
+    with pytest.raises(OffloadError, match="--decisions is 0; it must be at least 1"):
+        main(PretrainOptions(decisions=0, out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()

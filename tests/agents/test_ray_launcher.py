@@ -66,7 +66,7 @@ def test_a_lost_node_costs_its_seed_a_resume_and_no_bit(cluster: Cluster, tmp_pa
     with training(*WORDS, cluster.address, "--out", str(tmp_path)) as process:
         wait_until(lambda: len([*tmp_path.glob("*/seed*/checkpoints/*")]) >= 2, process)
         kill_node(cluster.raylets[0])
-        stdout, stderr = process.communicate(timeout=120)
+        _, stderr = process.communicate(timeout=120)
     assert process.returncode == 1, stderr
     (folder,) = tmp_path.iterdir()
     seeds = json.loads((folder / "summary.json").read_text())["seeds"]

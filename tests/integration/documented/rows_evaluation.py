@@ -98,7 +98,10 @@ EVALUATION: tuple[Row, ...] = (
         ByTest((_DRIVE,), unnamed=("--objective",)),
     ),
     (
-        ("python evaluate.py --drive --stress outage",),
+        (
+            "python evaluate.py --drive --stress outage",
+            "python evaluate.py --drive --stress outage --tasks 40 --max-local 2 --policies ppo",
+        ),
         ByTest(
             (
                 _DRIVE,
