@@ -55,6 +55,20 @@ def tcp_echo(size: int) -> Iterator[Call]:
         yield call
 
 
+def _router_echo(_: object, port: multiprocessing.connection.Connection) -> None:
+    with zmq.Context() as context, context.socket(zmq.ROUTER) as router:
+        port.send(router.bind_to_random_port(f"tcp://{HOST}"))
+        while True:
+            router.send_multipart(router.recv_multipart(copy=False), copy=False)
+
+
+@contextmanager
+def router_echo() -> Iterator[Call]:
+    """One ROUTER whose own process sends back what comes: the least that ZeroMQ can cost."""
+    with _process(_router_echo, None) as port, _zmq_client(port) as call:
+        yield call
+
+
 def _zmq_worker(endpoint: str, ready: multiprocessing.connection.Connection) -> None:
     with zmq.Context() as context, context.socket(zmq.DEALER) as worker:
         worker.connect(endpoint)
@@ -84,17 +98,23 @@ def zmq_echo(workers: int) -> Iterator[Call]:
         with (
             _process(_zmq_proxy, endpoint) as port,
             _processes(_zmq_worker, endpoint, workers),
-            zmq.Context() as context,
-            dealer(context, port) as client,
+            _zmq_client(port) as call,
         ):
-            header = os.urandom(60)  # as long as a request's
-
-            def call(payload: bytes) -> int:
-                client.send(header, zmq.SNDMORE)
-                client.send(payload, 0, copy=len(payload) < ZERO_COPY_BYTES)
-                return len(client.recv_multipart(copy=False)[-1])
-
             yield call
+
+
+@contextmanager
+def _zmq_client(port: int) -> Iterator[Call]:
+    """A DEALER that sends messages as long as a request's."""
+    with zmq.Context() as context, dealer(context, port) as client:
+        header = os.urandom(60)
+
+        def call(payload: bytes) -> int:
+            client.send(header, zmq.SNDMORE)
+            client.send(payload, 0, copy=len(payload) < ZERO_COPY_BYTES)
+            return len(client.recv_multipart(copy=False)[-1])
+
+        yield call
 
 
 @contextmanager

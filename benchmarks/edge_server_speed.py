@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.edge_echoes import Call, tcp_echo, zmq_echo
+from benchmarks.edge_echoes import Call, router_echo, tcp_echo, zmq_echo
 from benchmarks.edge_load import EdgeWire, running_server, throughput
 from edge_server.security.allow_list import authorize
 from edge_server.security.keys import ClientKeys, KeyPair
@@ -99,13 +99,15 @@ def idle_memory_bytes(workers: int) -> tuple[int, int]:
 def round_trip_table(config: Config, folder: Path) -> Table:
     """Round trips of the server and of bare echoes, by size."""
     table = Table(title=f"no-op task, {config.workers} workers; p50 (p99) in µs")
-    columns = ("payload", "TCP echo", "ZeroMQ echo", "server", "/ ZeroMQ", "/ TCP", "with CURVE")
+    echoes = ("TCP echo", "ROUTER echo", "ZeroMQ echo")
+    columns = ("payload", *echoes, "server", "/ ZeroMQ", "/ ROUTER", "/ TCP", "with CURVE")
     for name in columns:
         table.add_column(name, justify="right")
     with ExitStack() as stack:
         enter = stack.enter_context
         keys = enter(client_keys(folder / "server"))
         calls: dict[str, Call] = {
+            "ROUTER echo": enter(router_echo()),
             "ZeroMQ echo": enter(zmq_echo(config.workers)),
             "server": enter(EdgeWire(enter(running_server(workers=config.workers)))),
             "with CURVE": enter(
@@ -124,11 +126,12 @@ def round_trip_table(config: Config, folder: Path) -> Table:
             cell = {name: f"{p50[name]:.0f} ({p99[name]:.0f})" for name in seconds}
             table.add_row(
                 f"{size:,} B",
-                cell["TCP echo"],
-                cell["ZeroMQ echo"],
+                *(cell[name] for name in echoes),
                 cell["server"],
-                f"{p50['server'] / p50['ZeroMQ echo']:.2f}",
-                f"{p50['server'] / p50['TCP echo']:.2f}",
+                *(
+                    f"{p50['server'] / p50[name]:.2f}"
+                    for name in ("ZeroMQ echo", "ROUTER echo", "TCP echo")
+                ),
                 cell["with CURVE"],
             )
     return table
