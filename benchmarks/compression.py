@@ -27,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.edge_load import NO_OP, running_server
 from client_library.own_traffic import OwnTraffic
-from edge_server.client import Compressor, EdgeClient
+from edge_server.client import EdgeClient
+from edge_server.client_hooks import Compressor
 from edge_server.compression import compress
 from edge_server.compression_choice import CompressionChoice
 from netem import open_link

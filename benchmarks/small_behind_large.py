@@ -26,7 +26,8 @@ from rich.table import Table
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.edge_load import SPIN, running_server
-from edge_server.pool import EdgePool, PoolConfig
+from edge_server.pool import EdgePool
+from edge_server.pool_config import PoolConfig
 from edge_server.protocol import Ping, Run, decode_reply, encode, new_task_id
 from netem import open_link
 from offload.errors import RemoteError

@@ -10,7 +10,8 @@ from client_library.offloader import Offloader, Sides
 from client_library.own_traffic import OwnTraffic
 from client_library.predictions import Predictions
 from edge_server.compression_choice import CompressionChoice
-from edge_server.pool import EdgePool, PoolConfig
+from edge_server.pool import EdgePool
+from edge_server.pool_config import PoolConfig
 from edge_server.security.keys import ClientKeys
 from offload.energy_model import get_radio
 from offload.engine import OnRecord

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import socket
 import time
-from typing import Protocol
 
 import zmq
 
+from edge_server.client_hooks import Compressor, LinkObserver
 from edge_server.compression import decompress
 from edge_server.connection import Connection
 from edge_server.exchange import Exchange
@@ -25,40 +24,12 @@ from edge_server.protocol import (
 )
 from edge_server.refusal import checked_budget
 from edge_server.security.keys import ClientKeys
-from edge_server.server_clock import ServerClock
+from edge_server.server_view import ServerView
 from edge_server.sockets import set_congestion_control
 from offload.errors import ConfigError
 from offload.types import EdgeState, ExecutionResult, Outcome, TaskInstance
 
 _DEFAULT_WAIT_S = 2.0
-
-
-class LinkObserver(Protocol):
-    """Told what the client's own traffic shows of the link. It is called in the client's thread."""
-
-    def saw_rtt(self, rtt_s: float) -> None:
-        """A ping of an idle connection was answered; the server's own time is taken off."""
-        ...
-
-    def saw_transfer(self, n_bytes: int, seconds: float, *, uplink: bool) -> None:
-        """A message arrived: its bytes, and the seconds since it was handed over for sending."""
-        ...
-
-
-class Compressor(Protocol):
-    """Decides what is worth compressing on this link, and does it."""
-
-    def pack(self, kind: str, payload: bytes) -> tuple[bytes, int]:
-        """What to send, and the bytes it decompresses to; 0: it is the payload as it is."""
-        ...
-
-    def wants_answers(self, kind: str) -> bool:
-        """Answers of this kind had better come compressed."""
-        ...
-
-    def saw_answer(self, kind: str, output: bytes) -> None:
-        """An answer of this kind, decompressed."""
-        ...
 
 
 class EdgeClient:
@@ -103,13 +74,7 @@ class EdgeClient:
         self._max_reply_bytes = max_reply_bytes
         self._observer = observer
         self._compressor = compressor
-        self._clock = ServerClock()
-        self._pings: dict[int, tuple[float, int]] = {}  # when it was sent, and its ballast
-        self._rtt_s = math.nan
-        self._edge_queue_s = 0.0
-        self._edge_seen_s = -math.inf
-        self._max_payload_bytes: int | None = None  # the server's limit, from its first pong
-        self._takes_zstd = False
+        self._server = ServerView(observer)
         self._closed = False
         self._owned = zmq.Context() if context is None else None
         used = self._owned or context
@@ -117,11 +82,12 @@ class EdgeClient:
         endpoint = f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
 
         def connect() -> Connection:
-            self._pings.clear()
+            self._server.forget_pings()
             return Connection(used, endpoint, congestion_control, max_reply_bytes, keys)
 
         has_keys = keys is not None
-        self._exchange = Exchange(connect, endpoint, has_keys, max_reply_bytes, self._take_pong)
+        on_pong = self._server.saw_pong
+        self._exchange = Exchange(connect, endpoint, has_keys, max_reply_bytes, on_pong)
 
     def __enter__(self) -> EdgeClient:
         return self
@@ -183,13 +149,13 @@ class EdgeClient:
         """
         start_s = time.monotonic()
         deadline_s = start_s + checked_budget(budget_s)
-        if self._max_payload_bytes is not None:  # do not send in vain
-            check_frames([0, len(payload)], self._max_payload_bytes)
+        if self._server.max_payload_bytes is not None:  # do not send in vain
+            check_frames([0, len(payload)], self._server.max_payload_bytes)
         self._exchange.wait_connected(deadline_s)
-        if self._clock.is_old(start_s):
+        if self._server.clock.is_old(start_s):
             self._send_ping()
         sent, zstd_bytes = payload, 0
-        if self._compressor is not None and self._takes_zstd:
+        if self._compressor is not None and self._server.takes_zstd:
             sent, zstd_bytes = self._compressor.pack(task.kind, payload)
         sent_s = time.monotonic()
         request = Run(
@@ -210,9 +176,9 @@ class EdgeClient:
                 received, reply.zstd_bytes, request_id=reply.id, code=ErrorCode.BAD_REPLY
             )
             end_s = time.monotonic()
-        cost = self._clock.split(reply.times, start_s, end_s, len(sent), len(received))
-        self._see_edge(reply.times.queue_s, end_s)
-        if self._observer is not None and self._clock.knows(reply.times):
+        cost = self._server.clock.split(reply.times, start_s, end_s, len(sent), len(received))
+        self._server.saw_queue(reply.times.queue_s, end_s)
+        if self._observer is not None and self._server.clock.knows(reply.times):
             upload_s = float(cost.upload_s) - (sent_s - start_s)
             download_s = float(cost.download_s) - (end_s - back_s)
             self._observer.saw_transfer(len(sent), upload_s, uplink=True)
@@ -230,7 +196,7 @@ class EdgeClient:
         deadline_s = time.monotonic() + checked_budget(timeout_s)
         self._exchange.wait_connected(deadline_s)
         self._exchange.reply_to(self._send_ping(), Pong, deadline_s)
-        return self._rtt_s
+        return self._server.rtt_s
 
     def probe_uplink(self, n_bytes: int, timeout_s: float = _DEFAULT_WAIT_S) -> None:
         """Ping with some ballast, so that the observer learns what the uplink carries.
@@ -260,11 +226,11 @@ class EdgeClient:
 
     def edge_state(self) -> EdgeState:
         """Queueing at the server as last seen, by a ping or a run; of infinite age before any."""
-        return EdgeState(self._edge_queue_s, time.monotonic() - self._edge_seen_s)
+        return self._server.edge_state()
 
     def clock_offset_s(self) -> float:
         """The server's clock minus ours, from the quickest of the last pings; 0 before any."""
-        return self._clock.offset_s
+        return self._server.clock.offset_s
 
     def congestion_control(self) -> str | None:
         """The congestion control of the connection as the kernel has it; None: not connected."""
@@ -277,27 +243,6 @@ class EdgeClient:
 
     def _send_ping(self, ballast_bytes: int = 0) -> int:
         request_id = self._exchange.next_id()
-        self._pings[request_id] = (time.monotonic(), ballast_bytes)
+        self._server.sent_ping(request_id, ballast_bytes)
         self._exchange.send(Ping(request_id), bytes(ballast_bytes))
         return request_id
-
-    def _take_pong(self, pong: Pong) -> None:
-        now_s = time.monotonic()
-        sent = self._pings.pop(pong.id, None)
-        if sent is None:
-            return
-        self._max_payload_bytes = pong.max_payload_bytes
-        self._takes_zstd = pong.zstd
-        self._see_edge(pong.expected_queue_s, now_s)
-        sent_s, ballast_bytes = sent
-        if ballast_bytes == 0:
-            self._rtt_s = self._clock.saw_ping(sent_s, pong.times, now_s)
-            if self._observer is not None:
-                self._observer.saw_rtt(self._rtt_s)
-        elif self._observer is not None and self._clock.knows(pong.times):
-            upload_s = self._clock.ours(pong.times) - sent_s
-            self._observer.saw_transfer(ballast_bytes, upload_s, uplink=True)
-
-    def _see_edge(self, queue_s: float, now_s: float) -> None:
-        self._edge_queue_s = queue_s
-        self._edge_seen_s = now_s

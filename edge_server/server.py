@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import select
 import time
 
 import zmq
 
 from edge_server import task_registry
-from edge_server.compression import AVAILABLE as ZSTD_AVAILABLE
 from edge_server.config import ServerConfig
+from edge_server.crew import Crew
 from edge_server.dispatcher import Dispatcher
 from edge_server.executors import make_executor
-from edge_server.executors.base import Executor, Finished, Ready
-from edge_server.jobs import Answer, Instruction, Job, Start
+from edge_server.executors.base import Executor
 from edge_server.listener import listen
-from edge_server.mailbox import Mailbox, Message
-from edge_server.protocol import Ping, Pong, Run, Stats
+from edge_server.mailbox import Mailbox
+from edge_server.requests import Requests
 from edge_server.security.gate import Gate
 from edge_server.sockets import LINGER_MS
 from edge_server.stop_signal import StopSignal
 from edge_server.watching.http import PageServer
 from edge_server.watching.state import ServerState
-from offload.errors import BackendError, ConfigError, OffloadError
+from offload.errors import ConfigError, OffloadError
 from offload.task_function import RunTask
 
-_log = logging.getLogger(__name__)
 _MESSAGES_A_TURN = 32
 _POLLIN = int(zmq.POLLIN)
 
@@ -68,8 +65,6 @@ class EdgeServer:
             answer_bytes=config.answer_cache_bytes,
             ahead=self._executor.ahead,
         )
-        self._replaced = 0
-        self._started_s = time.monotonic()
         self._stops = 0
         self._stop = StopSignal()
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
@@ -83,6 +78,10 @@ class EdgeServer:
             raise
         self._endpoint = self._router.getsockopt_string(zmq.LAST_ENDPOINT)
         self._mailbox = Mailbox(self._router, self._gate, config.max_message_bytes)
+        self._crew = Crew(self._executor, self._dispatcher, self._mailbox.answer)
+        self._requests = Requests(
+            self._dispatcher, self._gate, self._mailbox, config.max_message_bytes, self.state
+        )
         self._epoll = select.epoll()
         self._news = int(self._router.getsockopt(zmq.FD))
         self._executor_news = self._executor.fileno()
@@ -125,7 +124,7 @@ class EdgeServer:
             ready=self._dispatcher.ready,
             draining=self._dispatcher.draining,
             received=self._mailbox.received,
-            restarts=self._replaced,
+            restarts=self._crew.replaced,
             undeliverable=self._mailbox.undeliverable,
             gate=self._gate.counts.copy(),
             connections=self._gate.connections,
@@ -139,19 +138,8 @@ class EdgeServer:
         Raises:
             BackendError: a worker ended before it was ready, or took too long.
         """
-        self._executor.start()
-        limit_s = self._executor.start_s
-        deadline_s = time.monotonic() + limit_s
-        news = select.poll()
-        news.register(self._executor_news, select.POLLIN)
-        while self._dispatcher.ready < self._executor.capacity:
-            if time.monotonic() > deadline_s:
-                raise BackendError(f"the workers were not ready after {limit_s:g} s")
-            news.poll(100)
-            self._hear_workers()
-            if self._replaced:
-                raise BackendError("a worker process ended before it was ready")
-        self._started_s = time.monotonic()
+        self._crew.start()
+        self._requests.ready_s = time.monotonic()
 
     def serve(self) -> None:
         """Serve until :meth:`stop` is called and the running tasks have ended (or ``grace_s``)."""
@@ -163,8 +151,8 @@ class EdgeServer:
             if has_message or self._news in ready:
                 self._receive()
             self._tick()
-            if self._executor_news in ready or self._executor_is_due():
-                self._hear_workers()
+            if self._executor_news in ready or self._crew.is_due:
+                self._crew.hear()
             if self._stop.fileno() in ready:
                 self._on_stop()
             self._executor.flush()
@@ -218,38 +206,13 @@ class EdgeServer:
         self._gate.look_if_due()
         now_s = time.monotonic()
         if now_s >= self._dispatcher.next_tick_s():
-            self._act(self._dispatcher.tick(now_s))
+            self._crew.act(self._dispatcher.tick(now_s))
 
     def _on_stop(self) -> None:
         self._stops += self._stop.take()
         grace_s = self._config.grace_s if self._stops == 1 else 0.0
         self._executor.stop_replacing()
-        self._act(self._dispatcher.drain(time.monotonic(), grace_s))
-
-    def _executor_is_due(self) -> bool:
-        wake_s = self._executor.wake_at_s()
-        return wake_s is not None and time.monotonic() >= wake_s
-
-    def _hear_workers(self) -> None:
-        now_s = time.monotonic()
-        for event in self._executor.events():
-            if isinstance(event, Finished):
-                self._act(self._dispatcher.worker_result(event.worker, event.result, now_s))
-            elif isinstance(event, Ready):
-                self._act(self._dispatcher.worker_ready(event.worker, now_s))
-            else:
-                _log.warning("worker %d has ended; another takes its place", event.worker)
-                self._replaced += 1
-                self._act(self._dispatcher.worker_gone(event.worker, now_s))
-
-    def _act(self, instructions: list[Instruction]) -> None:
-        for instruction in instructions:
-            if isinstance(instruction, Answer):
-                self._mailbox.answer(instruction.job, instruction.result)
-            elif isinstance(instruction, Start):
-                self._executor.submit(instruction.worker, instruction.job)
-            else:
-                self._executor.kill(instruction.worker)
+        self._crew.act(self._dispatcher.drain(time.monotonic(), grace_s))
 
     def _receive(self) -> bool:
         """Take in some messages at most, so that workers are heard too; False: there was none."""
@@ -257,48 +220,9 @@ class EdgeServer:
             message = self._mailbox.receive()
             if message is None:
                 return number > 0
-            self._on_message(message)
+            self._crew.act(self._requests.take(message))
             if number == 0:
                 self._executor.flush()  # a lone task need not wait for what the loop does next
                 if not int(self._router.getsockopt(zmq.EVENTS)) & _POLLIN:
                     return True
         return True
-
-    def _on_message(self, message: Message) -> None:
-        peer, request, payload, received_s = message
-        if isinstance(request, Run):
-            user = self._gate.user_of(peer)
-            job = Job(
-                peer,
-                request.id,
-                request.kind,
-                payload,
-                received_s,
-                received_s + request.budget_ms / 1e3,
-                user or peer,
-                user + request.task if user else request.task,
-                request.zstd_bytes,
-                request.accept_zstd,
-            )
-            self._act(self._dispatcher.admit(job, received_s))
-        elif isinstance(request, Ping):
-            times = self._mailbox.times(received_s)
-            queue_s = self._dispatcher.expected_queue_s()
-            limit = self._config.max_message_bytes
-            self._mailbox.send(peer, Pong(request.id, times, limit, queue_s, ZSTD_AVAILABLE))
-        else:
-            self._mailbox.send(peer, self._stats(request.id, received_s))
-
-    def _stats(self, request_id: int, received_s: float) -> Stats:
-        return Stats(
-            request_id,
-            self._mailbox.times(received_s),
-            uptime_s=time.monotonic() - self._started_s,
-            workers=self._dispatcher.ready,
-            busy=self._dispatcher.busy,
-            queued=self._dispatcher.queued,
-            received=self._mailbox.received,
-            answered=dict(self._mailbox.tally.outcomes),
-            workers_replaced=self._replaced,
-            undeliverable=self._mailbox.undeliverable,
-        )

@@ -20,7 +20,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge_server.pool import EdgePool, PoolConfig
+from edge_server.pool import EdgePool
+from edge_server.pool_config import PoolConfig
 from edge_server.worker import die_with
 from evidence.chaos.device import InChild, InClient
 from evidence.chaos.history import (

@@ -13,7 +13,7 @@ from running_edge_server import RunningServer, children, open_descriptors, wait_
 
 from client_library import ClientConfig, Offloader, connect
 from edge_server.config import ServerConfig
-from edge_server.pool import PoolConfig
+from edge_server.pool_config import PoolConfig
 
 
 @pytest.fixture(autouse=True)

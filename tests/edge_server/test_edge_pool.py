@@ -16,7 +16,8 @@ from server_process import ServerProcess
 from slow_relay import SlowRelay
 from stalls import Stalls
 
-from edge_server.pool import EdgePool, PoolConfig
+from edge_server.pool import EdgePool
+from edge_server.pool_config import PoolConfig
 from edge_server.protocol import (
     Done,
     ErrorCode,
