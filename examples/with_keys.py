@@ -1,6 +1,6 @@
 """A server that checks keys: python examples/with_keys.py HOST PORT SECRET_KEY SERVER_KEY.
 
-The files are made by ``python -m edge_server keygen``; see docs/protocol.md.
+The files are made by ``python -m edge_server keygen``; see docs/security.md.
 """
 
 import sys

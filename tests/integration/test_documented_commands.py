@@ -29,6 +29,8 @@ ROW_OF = {shape_of(command): (command, how) for commands, how in ROWS for comman
 TESTS = ROOT / "tests"
 NO_HELP = {("-m", "pytest"), ("-m", "tensorboard.main"), ("-m", "offload.tasks.profile_report")}
 """Programs of others, and one that takes no options."""
+NO_OPTIONS = ("tests/", "scripts/sample_traces.py", "examples/")
+"""Programs of ours that take none."""
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +109,7 @@ def _offered(program: tuple[str, ...]) -> frozenset[str]:
 def _programs() -> set[tuple[str, ...]]:
     programs = {program_of(words_of(each.text)) for each in documented()}
     ours = {each for each in programs if each[0] == "-m" or Path(each[0]).suffix == ".py"}
-    return {each for each in ours - NO_HELP if not each[0].startswith(("tests/", "scripts/"))}
+    return {each for each in ours - NO_HELP if not each[0].startswith(NO_OPTIONS)}
 
 
 def test_every_option_of_a_documented_command_is_in_its_help() -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAMS = ("python", "make", "pip", "pytest", "pre-commit", "sudo", "git", "apt-get")
 """An indented line, or inline code of two words or more, is a command if it begins with these."""
+WITH_COMMANDS = (["-m", "netem"], ["-m", "edge_server"])
+"""Programs whose first word may be a command, with options of its own."""
 
 _INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 _SETTING = re.compile(r"[A-Z][A-Z_]*=\S*$")
@@ -97,7 +99,7 @@ def program_of(words: list[str]) -> tuple[str, ...]:
     if words and Path(words[0]).name == "python":
         words = words[1:]
         count = 2 if words[:1] == ["-m"] else 1
-        with_a_command = words[:2] == ["-m", "netem"] and len(words) > 2
+        with_a_command = words[:2] in WITH_COMMANDS and len(words) > 2
         return tuple(words[: count + (with_a_command and not words[2].startswith("-"))])
     one = words[:1] == ["pytest"]
     return tuple(words[: 1 if one else 2])

@@ -27,11 +27,39 @@ BENCHMARKS: tuple[Row, ...] = (
         Run("python benchmarks/decision.py --rounds 1", "million decisions/s"),
     ),
     (
-        ("python benchmarks/edge_server_echo.py",),
+        ("python benchmarks/compression.py",),
         Run(
-            "python benchmarks/edge_server_echo.py --sizes 100 --round-trips 20 --requests 200"
-            " --workers 1",
-            "requests/s",
+            "python benchmarks/compression.py --rates-mbps 0 --runs 1 --payload-bytes 20000",
+            "loopback │ noise",
+            process=True,
+        ),
+    ),
+    (
+        ("python benchmarks/edge_rivals.py",),
+        Not("needs Ray, gRPC and Dask (requirements-rivals.txt), which CI does not install"),
+    ),
+    (
+        ("python benchmarks/edge_server_speed.py",),
+        Run(
+            "python benchmarks/edge_server_speed.py --sizes 100 --round-trips 20 --rounds 1"
+            " --requests 200 --throughput-runs 1 --clients 1 --workers 1",
+            "tasks/s",
+            process=True,
+        ),
+    ),
+    (
+        ("python benchmarks/edge_watching.py",),
+        Run(
+            "python benchmarks/edge_watching.py --round-trips 20 --requests 200 --rounds 1",
+            "tasks/s",
+            process=True,
+        ),
+    ),
+    (
+        ("python -m benchmarks.endless_message",),
+        Run(
+            "python -m benchmarks.endless_message --frame-bytes 65536 --max-mib 8",
+            "edge server",
             process=True,
         ),
     ),
@@ -78,8 +106,8 @@ BENCHMARKS: tuple[Row, ...] = (
     ),
     (
         (
-            "python benchmarks/measured_links.py --train DIR --val DIR",
             "python benchmarks/measured_links.py --train DIR --val DIR --seeds 1 --steps 600000",
+            "python benchmarks/measured_links.py --train D --val D --seeds 1 --steps 2 --shares 0",
         ),
         Run(
             "python benchmarks/measured_links.py --train <traces> --val <traces> --seeds 1"
@@ -126,6 +154,14 @@ BENCHMARKS: tuple[Row, ...] = (
             "probes.json",
             process=True,
             link=True,
+        ),
+    ),
+    (
+        ("python benchmarks/small_behind_large.py",),
+        Run(
+            "python benchmarks/small_behind_large.py --profile lan --large-bytes 200000 --small 1",
+            "pool (1 requests)",
+            process=True,
         ),
     ),
     (

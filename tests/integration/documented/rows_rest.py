@@ -1,19 +1,10 @@
-"""The server, the tasks, setting up."""
+"""The tasks, setting up."""
 
 from __future__ import annotations
 
 from documented.row import ByTest, Not, Row, Run
 
 REST: tuple[Row, ...] = (
-    (
-        ("python -m edge_server --help",),
-        ByTest(
-            (
-                "edge_server/test_edge_server_command.py::"
-                "test_help_comes_at_once_and_offers_no_code_from_outside",
-            )
-        ),
-    ),
     (
         (
             "python -m offload.tasks.profile",

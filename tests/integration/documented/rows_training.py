@@ -37,6 +37,12 @@ TRAINING: tuple[Row, ...] = (
         ),
     ),
     (
+        ("python train.py --seeds 8 --launcher ray --ray-address HOST:PORT",),
+        ByTest(
+            ("agents/test_ray_launcher.py::test_a_lost_node_costs_its_seed_a_resume_and_no_bit",)
+        ),
+    ),
+    (
         ("python train.py --params FILE --seeds 5",),
         Run(f"python train.py --params <params> --seeds 1 {_SHORT}", "run: "),
     ),
