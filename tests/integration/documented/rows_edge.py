@@ -133,7 +133,7 @@ EDGE: tuple[Row, ...] = (
         ),
         Run(
             "python -m evidence.chaos --full --count 50000 --only mutated-frames --resume <out>",
-            "| 50,000 frames | every invariant | all hold; 0 tasks | pass |",
+            "| 50,000 frames | every invariant | all hold; 0 tasks | **pass** |",
             "chaos.json",
             process=True,
         ),
