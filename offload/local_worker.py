@@ -85,13 +85,13 @@ def main() -> None:
     threading.Thread(target=_die_with, args=(parent,), daemon=True).start()
     run_task = function_at(sys.argv[3])
     with socket.socket(fileno=descriptor) as channel:
-        send_frame(channel, Report(b"", "", 0.0, 0.0))  # ready
-        while True:
-            try:
+        try:
+            send_frame(channel, Report(b"", "", 0.0, 0.0))  # ready
+            while True:
                 order = msgspec.msgpack.decode(receive_frame(channel), type=Order)
-            except EOFError:
-                return
-            send_frame(channel, _obey(run_task, order))
+                send_frame(channel, _obey(run_task, order))
+        except (EOFError, ConnectionError):
+            return  # the other side has ended, or was killed
 
 
 def run_project_task(kind: str, payload: bytes) -> bytes:

@@ -18,7 +18,7 @@ from offload.errors import OffloadError
 
 FILE_NAME = "history.jsonl"
 VARIABLE = "OFFLOAD_CHAOS_HISTORY"
-"""Environment variable that tells a worker process where its row's history is."""
+"""Environment variable that tells workers and local children where their row's history is."""
 
 
 class HistoryError(OffloadError):

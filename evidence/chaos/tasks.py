@@ -44,7 +44,12 @@ def run_task(kind: str, payload: bytes) -> bytes:
         UnknownKindError: it is neither ``squares`` nor ``poison``.
         TaskError: the payload is not an input of these tasks.
     """
-    return run_noted(kind, payload, "edge", _workers_history())
+    return run_noted(kind, payload, "edge", _rows_history())
+
+
+def run_task_on_device(kind: str, payload: bytes) -> bytes:
+    """The same in the local child of a client."""
+    return run_noted(kind, payload, "device", _rows_history())
 
 
 def run_noted(kind: str, payload: bytes, site: str, history: History) -> bytes:
@@ -69,7 +74,7 @@ def run_noted(kind: str, payload: bytes, site: str, history: History) -> bytes:
 
 
 @functools.cache
-def _workers_history() -> History:
+def _rows_history() -> History:
     path = os.environ.get(VARIABLE)
     if path is None:
         raise ConfigError(f"{VARIABLE} is not set; it names the row's history")
