@@ -1,4 +1,4 @@
-"""Where a client of the suite runs its tasks locally: in a process of its own, or in the client's."""
+"""Where a client of the suite runs its tasks locally: in a child process, or in its own."""
 
 from __future__ import annotations
 
