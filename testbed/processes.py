@@ -7,11 +7,13 @@ import re
 import select
 import subprocess
 import time
+from collections.abc import Callable
 
 from offload.errors import OffloadError
 
 _START_TIMEOUT_S = 30.0
 _END_TIMEOUT_S = 20.0  # killed, the device could not remove its CPU group
+_LOOK_S = 0.2
 _PORT = re.compile(rb":(\d+)\b")
 
 
@@ -22,16 +24,24 @@ class TestbedError(OffloadError):
 
 
 def read_line(
-    process: subprocess.Popen[bytes], what: str, timeout_s: float = _START_TIMEOUT_S
+    process: subprocess.Popen[bytes],
+    what: str,
+    timeout_s: float = _START_TIMEOUT_S,
+    meanwhile: Callable[[], None] | None = None,
 ) -> bytes:
-    """One line of a process's output, or a TestbedError in bounded time."""
+    """One line of a process's output, or a TestbedError in bounded time.
+
+    ``meanwhile`` is called a few times a second until the line is there; what it raises goes up.
+    """
     stdout = process.stdout
     if stdout is None:
         raise TestbedError(f"{what} has no output")
     until = time.monotonic() + timeout_s
-    while not select.select([stdout], [], [], max(0.0, until - time.monotonic()))[0]:
+    while not select.select([stdout], [], [], max(0.0, min(_LOOK_S, until - time.monotonic())))[0]:
         if time.monotonic() >= until:
             raise TestbedError(f"{what} said nothing for {timeout_s:.0f} s")
+        if meanwhile is not None:
+            meanwhile()
     line = stdout.readline()
     if not line:
         raise TestbedError(f"{what} ended with status {process.wait()}; its error is above")

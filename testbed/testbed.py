@@ -118,8 +118,10 @@ class Testbed:
         server = self._start(
             edge,
             "edge_server",
-            # The link's far end is a namespace of its own, or the loopback: nobody else is there.
+            # The link's far end is a namespace of its own, or the loopback: nobody else is there,
+            # so the server's warning of that would mislead.
             *("--bind", edge.address, "--port", "0", "--insecure-let-anybody-in"),
+            *("--log-level", "error"),
             *("--workers", str(self.config.workers)),
             *("--congestion-control", self.config.congestion_control),
             core=cores[-1],
@@ -245,7 +247,7 @@ class Testbed:
         return self._answer(expected)
 
     def _answer(self, expected: type[_AnswerT]) -> _AnswerT:
-        line = read_line(self._device, _DEVICE, _ANSWER_TIMEOUT_S)
+        line = read_line(self._device, _DEVICE, _ANSWER_TIMEOUT_S, self._check_parts)
         answer: Answer = msgspec.json.decode(line, type=Answer)
         if isinstance(answer, Broken):
             raise TestbedError(f"the device could not do it: {answer.error}")

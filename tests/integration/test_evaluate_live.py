@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from running_edge_server import alive
 
 from netem.layout import STATE_DIRECTORY
 
@@ -97,18 +98,18 @@ class Watched:
         assert len(self.links["namespaces"]) >= 2
 
     def left(self) -> set[object]:
-        """What of it is still there."""
-        alive = {pid for pid in self.pids if Path(f"/proc/{pid}").exists()}
+        """What of it is still there; a dead orphan that init has not yet reaped is not."""
+        running = {pid for pid in self.pids if alive(pid)}
         now = {path.name for path in Path("/run/netns").iterdir()}
         namespaces = self.links["namespaces"] & now
         states = links_of(self.process.pid)["states"]
-        return alive | namespaces | states | {path for path in self.cgroups if path.exists()}
+        return running | namespaces | states | {path for path in self.cgroups if path.exists()}
 
 
 @pytest.mark.measured
 def test_a_short_live_run_measures_both_sides_and_leaves_nothing(tmp_path):
     file = tmp_path / "summary.json"
-    words = ("--profile", "5g", "--tasks", "8", "--max-local", "0.6", "--watch")
+    words = ("--profile", "5g", "--tasks", "8", "--max-local", "0.1", "--watch")
     words += ("--json", str(file))
     run = Watched(command(tmp_path, *words))
     printed, errors = run.process.communicate(timeout=110)
@@ -155,7 +156,7 @@ def edge_server_of(pids: set[int]) -> int:
 
 @pytest.mark.chaos
 def test_a_dead_edge_server_ends_the_run_and_is_no_slow_edge(tmp_path):
-    run = Watched(command(tmp_path, "--profile", "5g", "--tasks", "40", "--max-local", "0.6"))
+    run = Watched(command(tmp_path, "--profile", "5g", "--tasks", "40", "--max-local", "0.1"))
     os.kill(edge_server_of(run.pids), signal.SIGKILL)
     _, errors = run.process.communicate(timeout=60)
     assert run.process.returncode == 2
@@ -169,7 +170,7 @@ def test_a_dead_edge_server_ends_the_run_and_is_no_slow_edge(tmp_path):
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
 )
 def test_interrupted_in_the_middle_it_leaves_nothing(tmp_path, number, code):
-    run = Watched(command(tmp_path, "--profile", "lte", "--tasks", "40"))
+    run = Watched(command(tmp_path, "--profile", "lte", "--tasks", "40", "--max-local", "0.1"))
     time.sleep(1.0)
     # As a terminal does it: the whole process group gets the signal.
     os.killpg(run.process.pid, number)

@@ -144,7 +144,7 @@ def test_a_live_run_replays_the_trace(tmp_path: Path) -> None:
     file = tmp_path / "live.json"
     done = evaluate(
         tmp_path, "--trace", str(SAMPLE), "--mode", "live", "--backend", "uml", "--tasks", "3",
-        "--max-local", "1", "--policies", "maui-measured,always-local", "--json", str(file),
+        "--max-local", "0.1", "--policies", "maui-measured,always-local", "--json", str(file),
     )  # fmt: skip
     if done.returncode == 3:
         pytest.skip(f"this machine is too busy for a live run: {done.stderr}")
