@@ -7,15 +7,18 @@ import itertools
 import math
 import threading
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from client_library.known_link import KnownLink
 from client_library.predictions import Prediction, Predictions
 from client_library.report import TaskReport
+from client_library.task_threads import TaskThreads
 from edge_server.pool import EdgePool
 from offload.attempt import NO_COST
+from offload.cancellation import Cancellation
 from offload.cost_model import edge_cost, local_cost
 from offload.energy_model import CPU_BUSY_W, IDLE_W
 from offload.engine import DecisionEngine, OnRecord, TaskRecord
@@ -97,7 +100,7 @@ class Offloader:
         self._engine = DecisionEngine(
             self._policy, self._queue, sides.edge, sides.link, on_record=self._keep, hedge=True
         )
-        self._tasks = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="offloader")
+        self._tasks = TaskThreads(MOST_AT_ONCE)
         self._queue.between_tasks(self._start_child)  # so that no task waits for its start
 
     def __enter__(self) -> Offloader:
@@ -117,7 +120,7 @@ class Offloader:
         if self._closed:
             return
         self._closed = True
-        self._tasks.shutdown()
+        self._tasks.close()
         self._engine.close()
         self._queue.close()
         self._sides.local.close()
@@ -138,20 +141,25 @@ class Offloader:
         Raises:
             ConfigError: a deadline that is none, or the offloader is closed.
         """
-        return self._run(kind, payload, _checked(deadline_s), local_s, time.monotonic())
+        given = (kind, payload, _checked(deadline_s), local_s, time.monotonic())
+        return self._run(*given, Cancellation())
 
     def submit(
         self, kind: str, payload: bytes, *, deadline_s: float, local_s: float | None = None
     ) -> Future[TaskReport]:
-        """As :meth:`run`, without waiting for the end."""
+        """As :meth:`run`, without waiting for the end.
+
+        The future can be cancelled until it has its result: a task that waits is then not begun,
+        and an edge server that is at it stops. Only a run on the device goes on to its end.
+        """
         self._check_open()
-        asked_s = time.monotonic()
-        return self._tasks.submit(self._run, kind, payload, _checked(deadline_s), local_s, asked_s)
+        given = (kind, payload, _checked(deadline_s), local_s, time.monotonic())
+        return self._tasks.submit(partial(self._run, *given))
 
     async def run_async(
         self, kind: str, payload: bytes, *, deadline_s: float, local_s: float | None = None
     ) -> TaskReport:
-        """As :meth:`run`, for asyncio; a task whose awaiting is cancelled still runs to its end."""
+        """As :meth:`run`, for asyncio; cancelling is as with :meth:`submit`."""
         future = self.submit(kind, payload, deadline_s=deadline_s, local_s=local_s)
         return await asyncio.wrap_future(future)
 
@@ -166,7 +174,13 @@ class Offloader:
         return self._sides.edge.why_down
 
     def _run(
-        self, kind: str, payload: bytes, deadline_s: float, local_s: float | None, asked_s: float
+        self,
+        kind: str,
+        payload: bytes,
+        deadline_s: float,
+        local_s: float | None,
+        asked_s: float,
+        cancellation: Cancellation,
     ) -> TaskReport:
         self._check_open()
         if local_s is not None:
@@ -178,7 +192,7 @@ class Offloader:
         self._own.is_guess = expected.is_guess
         self._expected_s[task] = expected.local_s
         try:
-            result = self._engine.run(task, payload, context)
+            result = self._engine.run(task, payload, context, cancellation=cancellation)
         finally:
             del self._expected_s[task]
         report = self._report(result, time.monotonic() - asked_s, deadline_s)

@@ -24,8 +24,9 @@ from edge_server.protocol import (
 )
 from edge_server.refusal import checked_budget
 from edge_server.security.keys import ClientKeys
-from edge_server.server_view import ServerView
+from edge_server.server_view import ServerView, Spent
 from edge_server.sockets import set_congestion_control
+from offload.cancellation import Cancellation
 from offload.errors import ConfigError
 from offload.types import EdgeState, ExecutionResult, Outcome, TaskInstance
 
@@ -72,7 +73,6 @@ class EdgeClient:
             with socket.socket() as probe:
                 set_congestion_control(probe, congestion_control)
         self._max_reply_bytes = max_reply_bytes
-        self._observer = observer
         self._compressor = compressor
         self._server = ServerView(observer)
         self._closed = False
@@ -100,7 +100,7 @@ class EdgeClient:
         if self._closed:
             return
         self._closed = True
-        self._exchange.connection.close(abort=True)
+        self._exchange.close()
         if self._owned is not None:
             self._owned.term()
 
@@ -122,6 +122,7 @@ class EdgeClient:
         *,
         attempt: int = 1,
         task_id: bytes | None = None,
+        cancellation: Cancellation | None = None,
     ) -> ExecutionResult:
         """Run ``task`` on the server.
 
@@ -131,6 +132,7 @@ class EdgeClient:
             budget_s: longest wait for the answer, connecting included.
             attempt: 1 for the first try of this task.
             task_id: the same in each attempt; None: a new one.
+            cancellation: by which another thread may end the call; None: the budget ends it.
 
         Returns:
             The answer with its measured seconds: ``upload_s`` (with connecting and compressing),
@@ -138,7 +140,10 @@ class EdgeClient:
             ``download_s``; their sum is the time this call took. Joules are 0: the energy model
             fills them in.
 
+        The server is told when the call is given up, so that it stops as well.
+
         Raises:
+            RemoteCancelled: the caller wished so, or made a later attempt on another connection.
             RemoteTimeout: no answer within the budget (said by the clock here, or by the server:
                 ``expired``, ``overrun``); :class:`offload.errors.RemoteDisconnected` where the
                 server cannot be reached, or the connection broke.
@@ -147,45 +152,17 @@ class EdgeClient:
                 not let this client in.
             ConfigError: ``budget_s`` is not a number.
         """
-        start_s = time.monotonic()
-        deadline_s = start_s + checked_budget(budget_s)
-        if self._server.max_payload_bytes is not None:  # do not send in vain
-            check_frames([0, len(payload)], self._server.max_payload_bytes)
-        self._exchange.wait_connected(deadline_s)
-        if self._server.clock.is_old(start_s):
-            self._send_ping()
-        sent, zstd_bytes = payload, 0
-        if self._compressor is not None and self._server.takes_zstd:
-            sent, zstd_bytes = self._compressor.pack(task.kind, payload)
-        sent_s = time.monotonic()
-        request = Run(
-            self._exchange.next_id(),
-            task.kind,
-            max(0, int((deadline_s - sent_s) * 1000)),
-            task_id or new_task_id(),
-            attempt,
-            zstd_bytes,
-            self._compressor is not None and self._compressor.wants_answers(task.kind),
-        )
-        self._exchange.send(request, sent)
-        reply, received = self._exchange.reply_to(request.id, Done, deadline_s)
-        end_s = back_s = time.monotonic()
-        output = received
-        if reply.zstd_bytes:
-            output = decompress(
-                received, reply.zstd_bytes, request_id=reply.id, code=ErrorCode.BAD_REPLY
-            )
-            end_s = time.monotonic()
-        cost = self._server.clock.split(reply.times, start_s, end_s, len(sent), len(received))
-        self._server.saw_queue(reply.times.queue_s, end_s)
-        if self._observer is not None and self._server.clock.knows(reply.times):
-            upload_s = float(cost.upload_s) - (sent_s - start_s)
-            download_s = float(cost.download_s) - (end_s - back_s)
-            self._observer.saw_transfer(len(sent), upload_s, uplink=True)
-            self._observer.saw_transfer(len(received), download_s, uplink=False)
-        if self._compressor is not None:
-            self._compressor.saw_answer(task.kind, output)
-        return ExecutionResult(Outcome.REMOTE_OK, output, cost)
+        asked = (task, payload, budget_s, attempt, task_id or new_task_id())
+        if cancellation is None:
+            return self._execute(*asked)
+        with self._exchange.wish.heard(cancellation):
+            return self._execute(*asked)
+
+    def execute_until(
+        self, task: TaskInstance, payload: bytes, budget_s: float, cancellation: Cancellation
+    ) -> ExecutionResult:
+        """See :class:`offload.interfaces.CancellableExecutor`."""
+        return self.execute(task, payload, budget_s, cancellation=cancellation)
 
     def ping(self, timeout_s: float = _DEFAULT_WAIT_S) -> float:
         """Round-trip seconds of an empty message, the server's own time taken off.
@@ -218,7 +195,7 @@ class EdgeClient:
         self._exchange.wait_connected(deadline_s)
         query = StatsQuery(self._exchange.next_id())
         self._exchange.send(query)
-        return self._exchange.reply_to(query.id, Stats, deadline_s)[0]
+        return self._exchange.reply_to(query, Stats, deadline_s)[0]
 
     def reconnect(self) -> None:
         """Drop the connection and make another: what the kernel still retries is given up."""
@@ -241,8 +218,46 @@ class EdgeClient:
         """Bytes sent that the server's kernel has not acknowledged; None: unknown. Any thread."""
         return self._exchange.connection.unsent_bytes()
 
-    def _send_ping(self, ballast_bytes: int = 0) -> int:
-        request_id = self._exchange.next_id()
-        self._server.sent_ping(request_id, ballast_bytes)
-        self._exchange.send(Ping(request_id), bytes(ballast_bytes))
-        return request_id
+    def _send_ping(self, ballast_bytes: int = 0) -> Ping:
+        ping = Ping(self._exchange.next_id())
+        self._server.sent_ping(ping.id, ballast_bytes)
+        self._exchange.send(ping, bytes(ballast_bytes))
+        return ping
+
+    def _execute(
+        self, task: TaskInstance, payload: bytes, budget_s: float, attempt: int, task_id: bytes
+    ) -> ExecutionResult:
+        start_s = time.monotonic()
+        deadline_s = start_s + checked_budget(budget_s)
+        if self._server.max_payload_bytes is not None:  # do not send in vain
+            check_frames([0, len(payload)], self._server.max_payload_bytes)
+        self._exchange.wait_connected(deadline_s)
+        if self._server.clock.is_old(start_s):
+            self._send_ping()
+        sent, zstd_bytes = payload, 0
+        if self._compressor is not None and self._server.takes_zstd:
+            sent, zstd_bytes = self._compressor.pack(task.kind, payload)
+        sent_s = time.monotonic()
+        request = Run(
+            self._exchange.next_id(),
+            task.kind,
+            max(0, int((deadline_s - sent_s) * 1000)),
+            task_id,
+            attempt,
+            zstd_bytes,
+            self._compressor is not None and self._compressor.wants_answers(task.kind),
+        )
+        self._exchange.send(request, sent)
+        reply, received = self._exchange.reply_to(request, Done, deadline_s)
+        end_s = back_s = time.monotonic()
+        output = received
+        if reply.zstd_bytes:
+            output = decompress(
+                received, reply.zstd_bytes, request_id=reply.id, code=ErrorCode.BAD_REPLY
+            )
+            end_s = time.monotonic()
+        spent = Spent(start_s, sent_s, back_s, end_s, len(sent), len(received))
+        cost = self._server.saw_answer(reply.times, spent)
+        if self._compressor is not None:
+            self._compressor.saw_answer(task.kind, output)
+        return ExecutionResult(Outcome.REMOTE_OK, output, cost)

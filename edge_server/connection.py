@@ -99,9 +99,19 @@ class Connection:
         self._monitor.connect(name)
         self.socket.connect(endpoint)
 
-    def poll(self, timeout_s: float) -> bool:
-        """Wait for a message or a change of :attr:`state`; True when a message can be read."""
-        watched = [(self.socket, zmq.POLLIN), (self._monitor, zmq.POLLIN)]
+    def poll(self, timeout_s: float, descriptor: int | None = None) -> bool:
+        """Wait for a message or a change of :attr:`state`; True when a message can be read.
+
+        Args:
+            timeout_s: so long at most.
+            descriptor: the wait also ends when this can be read.
+        """
+        watched: list[tuple[zmq.Socket[bytes] | int, int]] = [
+            (self.socket, zmq.POLLIN),
+            (self._monitor, zmq.POLLIN),
+        ]
+        if descriptor is not None:
+            watched.append((descriptor, zmq.POLLIN))
         ready = dict(zmq.zmq_poll(watched, max(0, int(timeout_s * 1000 + 0.999))))
         if self._monitor in ready:
             self.update()

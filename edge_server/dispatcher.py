@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from functools import partial
 
-from edge_server.jobs import Answer, Instruction, Job, Kill, Start, TaskResult
-from edge_server.kinds import Kind, Kinds
+from edge_server.jobs import Answer, GivenUp, Instruction, Job, Kill, TaskResult
 from edge_server.open_requests import OpenRequests
 from edge_server.protocol import MAX_OPEN_REQUESTS, ErrorCode
 from edge_server.quarantine import Quarantine
-from edge_server.refusals import DIED, EXPIRED, OVERRUN, POISON, SHUTTING_DOWN, TOO_LATE, busy
+from edge_server.refusals import CANCELLED, DIED, EXPIRED, OVERRUN, POISON, SHUTTING_DOWN, busy
+from edge_server.schedule import Schedule
 from edge_server.waiting import WaitingTasks
 from edge_server.workers import Run, Workers
 
@@ -51,23 +52,23 @@ class Dispatcher:
         answer_bytes: int = 2**25,
         ahead: int = 0,
     ) -> None:
-        self._max_task_s = max_task_s
-        self._overrun_grace_s = overrun_grace_s
         self._max_open = max_open
-        self._waiting = WaitingTasks(queue_limit, queue_bytes)
-        self._workers = Workers(ahead)
+        self._schedule = Schedule(
+            WaitingTasks(queue_limit, queue_bytes),
+            Workers(ahead, max_task_s, overrun_grace_s),
+            partial(self._settle, ran=False),
+        )
+        self._waiting, self._workers = self._schedule.waiting, self._schedule.workers
         self._requests = OpenRequests(answer_bytes)
-        self._kinds = Kinds()
         self._quarantine = Quarantine()
         self._out: list[Instruction] = []
         self._draining = False
         self._grace_ends_s = math.inf
-        self._next_tick_s = math.inf
 
     @property
     def queued(self) -> int:
         """Jobs that wait, those that wait at a worker included."""
-        return len(self._waiting) + self._workers.held - self._workers.busy
+        return self._schedule.queued
 
     @property
     def busy(self) -> int:
@@ -95,54 +96,52 @@ class Dispatcher:
         return self._draining and not self._requests
 
     def expected_queue_s(self) -> float:
-        """How long a task that came now would wait: 0 with an idle worker, else by the mean task.
-
-        A running task is taken to be half done.
-        """
-        if self._workers.has_idle or not self.busy or self._kinds.mean_s is None:
-            return 0.0
-        return (self.queued + 0.5) * self._kinds.mean_s / self.busy
+        """How long a task that came now would wait."""
+        return self._schedule.expected_queue_s()
 
     def next_tick_s(self) -> float:
         """When :meth:`tick` may have something to do; infinite: only an event can change that."""
-        return self._next_tick_s
+        return self._schedule.next_s
 
     def admit(self, job: Job, now_s: float) -> list[Instruction]:
         """A request came in."""
         self._admit(job, now_s)
         return self._taken()
 
+    def cancel(self, given_up: GivenUp, now_s: float) -> list[Instruction]:
+        """A request is wanted no longer, nor are the attempts at its task before it.
+
+        What they asked for is stopped, unless somebody else waits for it too. Empty: no such
+        request is open.
+        """
+        withdrawn, stopped = self._requests.withdraw(given_up)
+        self._out += [Answer(job, CANCELLED) for job in withdrawn]
+        if stopped is not None:
+            self._schedule.cancel(stopped, now_s)
+        return self._taken()
+
     def worker_ready(self, worker: int, now_s: float) -> list[Instruction]:
         """A worker has started and waits for its first job."""
         self._workers.add(worker)
-        self._fill(now_s)
+        self._schedule.fill(now_s)
         return self._taken()
 
     def worker_result(self, worker: int, result: TaskResult, now_s: float) -> list[Instruction]:
         """A worker finished its job; one that was killed meanwhile is not heard any more."""
-        run = self._workers.finish(worker)
+        run = self._schedule.finish(worker, result, now_s)
         if run is None:
             return []
-        following = self._workers.first(worker)
-        if following is not None:
-            self._begin(following, now_s)
         job, code = run.job, result.code
         if job is not None:
-            self._waiting.charge(job.client, result.compute_s - run.charged_s)
             if code is None:
-                self._kinds.note(job.kind, result.compute_s, now_s)
                 self._quarantine.note_success(job)
-            elif code is _EXPIRED_CODE:
-                self._settle(job, result, now_s, ran=False)
-                job = None
             elif code is _OUT_OF_MEMORY:
                 self._quarantine.note_death(job)
-        if job is not None:
-            self._settle(job, result, now_s)
+            self._settle(job, result, now_s, ran=code is not _EXPIRED_CODE)
         if code is _OUT_OF_MEMORY:  # it ends itself; nothing else is to begin there
             self._out.append(Kill(worker))
-            self._requeue(self._workers.remove(worker), now_s)
-        self._fill(now_s)
+            self._put_back(self._workers.remove(worker), now_s)
+        self._schedule.fill(now_s)
         return self._taken()
 
     def worker_gone(self, worker: int, now_s: float) -> list[Instruction]:
@@ -153,21 +152,23 @@ class Dispatcher:
         runs = self._workers.remove(worker)
         if not runs:
             return []
-        job = runs.popleft().job
-        if job is not None:
-            self._quarantine.note_death(job)
-            self._settle(job, DIED, now_s)
-        self._requeue(runs, now_s)
-        self._fill(now_s)
+        first = runs.popleft()
+        self._schedule.cut_off(first, now_s)
+        if first.job is not None:
+            self._quarantine.note_death(first.job)
+            self._settle(first.job, DIED, now_s)
+        self._put_back(runs, now_s)
+        self._schedule.fill(now_s)
         return self._taken()
 
     def tick(self, now_s: float) -> list[Instruction]:
-        """Time has passed: expired jobs are dropped, overrun ones killed."""
-        if now_s < self._next_tick_s:
+        """Time has passed: expired jobs are dropped, workers killed that run what overran."""
+        schedule = self._schedule
+        if now_s < schedule.next_s:
             return []
         for job in self._waiting.expired(now_s):
             self._settle(job, EXPIRED, now_s, ran=False)
-        next_s = math.inf
+        schedule.next_s = math.inf
         for worker, runs in self._workers.holding():
             for run in runs:
                 if run.job is not None and now_s >= run.overrun_s:
@@ -176,30 +177,30 @@ class Dispatcher:
                     job, run.job = run.job, None
                     self._settle(job, OVERRUN, now_s)
                 if run.job is not None:
-                    next_s = min(next_s, run.overrun_s)
-            first = runs[0]
-            kill_s = math.inf
-            if first.job is None:
-                kill_s = first.kill_s if len(runs) == 1 else now_s
-            kill_s = min(kill_s, self._grace_ends_s)
+                    schedule.look_at(run.overrun_s)
+            kill_s = min(self._workers.kill_s(worker, bool(self._waiting)), self._grace_ends_s)
             if now_s >= kill_s:
                 self._kill(worker, now_s)
-            next_s = min(next_s, kill_s if kill_s > now_s else math.inf)
-        self._next_tick_s = min(next_s, self._waiting.next_deadline_s())
-        self._fill(now_s)
+            else:
+                schedule.look_at(kill_s)
+        schedule.look_at(self._waiting.next_deadline_s())
+        schedule.fill(now_s)
         return self._taken()
 
     def drain(self, now_s: float, grace_s: float) -> list[Instruction]:
         """Admit no more, answer what waits, give what runs ``grace_s``; again: shorten that."""
         self._draining = True
         self._grace_ends_s = min(self._grace_ends_s, now_s + grace_s)
-        self._next_tick_s = min(self._next_tick_s, self._grace_ends_s)
+        self._schedule.look_at(self._grace_ends_s)
         for job in self._waiting.clear():
             self._settle(job, SHUTTING_DOWN, now_s, ran=False)
         return self._taken()
 
     def _taken(self) -> list[Instruction]:
         out, self._out = self._out, []
+        if self._schedule.started:
+            out += self._schedule.started
+            self._schedule.started.clear()
         return out
 
     def _admit(self, job: Job, now_s: float) -> None:
@@ -219,14 +220,7 @@ class Dispatcher:
             requests.join(job)
         else:
             requests.begin(job)
-            worker = self._workers.next_idle()
-            if worker is not None and not self._waiting:
-                self._start(worker, job, self._kinds.of(job.kind), now_s)
-                return
-            self._waiting.push(job)
-            if job.deadline_s < self._next_tick_s:
-                self._next_tick_s = job.deadline_s
-            self._fill(now_s)
+            self._schedule.put(job, now_s)
             if self._waiting.is_overfull:
                 for shed in self._waiting.shed(job):
                     message = f"{self.busy} tasks running and {len(self._waiting)} waiting"
@@ -244,63 +238,27 @@ class Dispatcher:
         self._out.append(Kill(worker))
         runs = self._workers.remove(worker)
         first = runs.popleft()
+        self._schedule.cut_off(first, now_s)
         if first.hung is not None:
             self._quarantine.note_death(first.hung)
         if first.job is not None:
             self._settle(first.job, SHUTTING_DOWN, now_s)
-        self._requeue(runs, now_s)
+        self._put_back(runs, now_s)
 
-    def _requeue(self, runs: deque[Run], now_s: float) -> None:
-        """Jobs that a worker had not begun wait again, however full the queue is."""
-        for run in runs:
-            if run.job is None:
-                continue
-            if self._draining:
-                self._settle(run.job, SHUTTING_DOWN, now_s, ran=False)
-            else:
-                self._waiting.push(run.job)
-                self._next_tick_s = min(self._next_tick_s, run.job.deadline_s)
-
-    def _fill(self, now_s: float) -> None:
-        """Give waiting jobs to workers."""
-        waiting, workers = self._waiting, self._workers
-        while waiting and workers.may_take:
-            job = waiting.peek()
-            kind = self._kinds.of(job.kind)
-            worker = workers.next_idle()
-            if worker is None and kind.is_short:
-                worker = workers.next_with_room(now_s)
-            if worker is None:
-                return
-            waiting.pop()
-            self._start(worker, job, kind, now_s)
-
-    def _start(self, worker: int, job: Job, kind: Kind, now_s: float) -> None:
-        """Give the job to the worker, unless its deadline cannot be met any more."""
-        if now_s + kind.quickest_s(now_s) >= job.deadline_s:
-            self._settle(job, EXPIRED if now_s >= job.deadline_s else TOO_LATE, now_s, ran=False)
+    def _put_back(self, runs: deque[Run], now_s: float) -> None:
+        """See to the jobs that a worker had not begun when it ended."""
+        if not self._draining:
+            self._schedule.put_back(runs)
             return
-        self._waiting.charge(job.client, kind.mean_s)
-        run = Run(job, kind.mean_s)
-        if self._workers.give(worker, run, kind.is_short):
-            self._begin(run, now_s)
-        elif run.overrun_s < self._next_tick_s:
-            self._next_tick_s = run.overrun_s
-        self._out.append(Start(worker, job))
-
-    def _begin(self, run: Run, now_s: float) -> None:
-        """The worker has come to this job."""
-        run.begun_s = now_s
-        limit_s = now_s + self._max_task_s
-        if limit_s < run.overrun_s:
-            run.overrun_s = limit_s
-        run.kill_s = run.overrun_s + self._overrun_grace_s
-        if run.overrun_s < self._next_tick_s:
-            self._next_tick_s = run.overrun_s
+        for run in runs:
+            if run.job is not None:
+                self._settle(run.job, SHUTTING_DOWN, now_s, ran=False)
 
     def _settle(self, job: Job, result: TaskResult, now_s: float, *, ran: bool = True) -> None:
         """Answer a job and the duplicates that joined it; those of one that never ran may yet."""
-        self._out.append(Answer(job, result))
+        bereft = self._requests.bereft
+        if not bereft or job.task not in bereft:
+            self._out.append(Answer(job, result))
         for twin in self._requests.end(job, result if ran else None):
             if ran:
                 self._out.append(Answer(twin, result))
@@ -308,4 +266,4 @@ class Dispatcher:
                 self._admit(twin, now_s)
 
     def _busy(self, message: str) -> TaskResult:
-        return busy(message, self.queued, self.busy, self._kinds.mean_s)
+        return busy(message, self.queued, self.busy, self._schedule.mean_s)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import zmq
 
 from edge_server.connection import Connection, LinkUp
 from edge_server.protocol import (
+    Cancel,
     Done,
     ErrorCode,
     Failed,
@@ -18,6 +20,7 @@ from edge_server.protocol import (
     ProtocolError,
     Reply,
     Request,
+    Run,
     Stats,
     check_frames,
     decode_reply,
@@ -25,9 +28,12 @@ from edge_server.protocol import (
 )
 from edge_server.refusal import error_of
 from edge_server.sockets import ZERO_COPY_BYTES
+from edge_server.wish import Wish
 from offload.errors import RemoteDisconnected, RemoteFailure, RemoteTimeout
 
 _KNOCK_S = 1.0
+_LITTLE_BYTES = 65_536
+"""A cancel may wait behind so much of an upload; a longer one is cut off with its connection."""
 ReplyT = TypeVar("ReplyT", Done, Pong, Stats)
 
 
@@ -42,6 +48,7 @@ class Exchange:
         on_pong: told of each pong, whoever waits for it or for something else.
 
     Attributes:
+        wish: by which the caller ends the present request's waits.
         late_replies: answers that came after their request was given up, and were dropped.
         resets: connections dropped because an abandoned request was still being sent.
     """
@@ -65,6 +72,7 @@ class Exchange:
         self.late_replies = 0
         self.resets = 0
         self.connection = connect()
+        self.wish = Wish()
 
     def next_id(self) -> int:
         """An id no request of this exchange had before."""
@@ -76,13 +84,20 @@ class Exchange:
         self.connection.close(abort=True)
         self.connection = self._connect()
 
+    def close(self) -> None:
+        """Drop the connection for good."""
+        self.connection.close(abort=True)
+        self.wish.close()
+
     def wait_connected(self, deadline_s: float) -> None:
         """Wait until the connection stands.
 
         Raises:
+            RemoteCancelled: the caller wants it no longer.
             RemoteDisconnected: it was refused or broke (known at once), or it takes too long.
             RemoteFailure: the server does not let this client in.
         """
+        self.wish.check()
         self.connection.update()
         while self.connection.state is not LinkUp.READY:
             left_s = deadline_s - time.monotonic()
@@ -92,7 +107,8 @@ class Exchange:
                 self._knock_again()
             if left_s <= 0:
                 raise RemoteDisconnected(f"no connection to {self._endpoint} within the budget")
-            self.connection.poll(left_s)
+            self.connection.poll(left_s, self.wish.descriptor)
+            self.wish.check()
         self._losses = self.connection.losses
         self._refused_s = None
 
@@ -121,15 +137,18 @@ class Exchange:
             socket.send(encode(header), zmq.NOBLOCK | zmq.SNDMORE)
             socket.send(payload, zmq.NOBLOCK, copy=len(payload) < ZERO_COPY_BYTES)
         except zmq.Again:
-            self._give_up()
+            self._give_up(header)
             raise RemoteTimeout(f"{self._endpoint} takes no more data") from None
 
     def reply_to(
-        self, request_id: int, expected: type[ReplyT], deadline_s: float
+        self, request: Request, expected: type[ReplyT], deadline_s: float
     ) -> tuple[ReplyT, bytes]:
         """Wait for one reply; pongs are taken in and late replies dropped meanwhile.
 
+        A run that is given up is cancelled.
+
         Raises:
+            RemoteCancelled: the caller wants it no longer.
             RemoteTimeout: none came in time; RemoteDisconnected where the connection broke.
             RemoteError: the server refused, as :func:`edge_server.refusal.error_of` says.
             ProtocolError: what came is none of this protocol.
@@ -138,9 +157,12 @@ class Exchange:
         while True:
             left_s = deadline_s - time.monotonic()
             if left_s <= 0:
-                self._give_up()
+                self._give_up(request)
                 raise RemoteTimeout(f"no answer from {self._endpoint} within the budget")
-            if not self.connection.poll(left_s):
+            if self.wish.wished:
+                self._give_up(request, _LITTLE_BYTES)
+                self.wish.check()
+            if not self.connection.poll(left_s, self.wish.descriptor):
                 if self.connection.losses != losses:
                     self.reset()  # else what was still queued would go to the next server
                     raise RemoteDisconnected(f"the connection to {self._endpoint} broke")
@@ -148,14 +170,14 @@ class Exchange:
             reply, output = self._receive()
             if isinstance(reply, Pong):
                 self._on_pong(reply)
-            if isinstance(reply, Failed) and reply.id in (request_id, 0):
+            if isinstance(reply, Failed) and reply.id in (request.id, 0):
                 raise error_of(reply)
-            if reply.id == request_id:
+            if reply.id == request.id:
                 if not isinstance(reply, expected):
                     kind = type(reply).__name__
                     raise RemoteFailure(ErrorCode.BAD_REPLY, f"an unexpected {kind}")
                 return reply, output
-            if not isinstance(reply, Pong):
+            if not (isinstance(reply, Pong) or _is_cancelled(reply)):
                 self.late_replies += 1
 
     def _receive(self) -> tuple[Reply, bytes]:
@@ -178,15 +200,28 @@ class Exchange:
             raise
         return reply, frames[1].bytes
 
-    def _give_up(self) -> None:
-        """After a timeout: an upload still under way is dropped, with its connection.
+    def _give_up(self, request: Request, may_be_unsent: int = 0) -> None:
+        """An upload still under way is dropped, with its connection.
 
-        Where all has been sent the connection is kept, and the late answer dropped by its id.
+        Where all has been sent the connection is kept, the server told that a run is wanted no
+        longer, and the late answer dropped by its id.
+
+        Args:
+            request: what is given up.
+            may_be_unsent: so many bytes that the server's kernel has not acknowledged are no upload
+                yet. After a timeout 0 is right: the link takes nothing.
         """
         self.connection.update()
-        if self.connection.unsent_bytes() != 0:
+        unsent = self.connection.unsent_bytes()
+        if unsent is None or unsent > may_be_unsent:
             self.reset()
             self.resets += 1
+        elif isinstance(request, Run):
+            with suppress(zmq.Again):
+                socket = self.connection.socket
+                cancel = Cancel(request.id, request.task, request.attempt)
+                socket.send(encode(cancel), zmq.NOBLOCK | zmq.SNDMORE)
+                socket.send(b"", zmq.NOBLOCK)
 
     def _no_answer(self) -> str:
         # A server that cannot read the handshake says nothing, it closes the connection.
@@ -197,3 +232,7 @@ class Exchange:
         if not self._has_keys:
             return f"{self._endpoint} wants a client with keys"
         return f"{self._endpoint} checks no keys, or has not authorised this client's"
+
+
+def _is_cancelled(reply: Reply) -> bool:
+    return isinstance(reply, Failed) and reply.code is ErrorCode.CANCELLED

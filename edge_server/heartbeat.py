@@ -24,9 +24,6 @@ class Heartbeat:
         lanes: the connections. All of them are made anew when the server is found down.
         config: how often, and how long an answer may take.
         watched: somebody wants to know what the uplink carries, so it is probed now and then.
-
-    Attributes:
-        closing: set by :meth:`close`.
     """
 
     def __init__(self, lanes: Lanes, config: PoolConfig, *, watched: bool) -> None:
@@ -37,13 +34,13 @@ class Heartbeat:
         self._rtt_s = 0.0
         self._probed_s = -math.inf
         self._down: tuple[float, str] | None = None
-        self.closing = threading.Event()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._keep_watch, name="heartbeat", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """End the thread."""
-        self.closing.set()
+        self._closing.set()
         self._thread.join()
 
     @property
@@ -63,7 +60,7 @@ class Heartbeat:
 
     def _keep_watch(self) -> None:
         pause_s = 0.0
-        while not self.closing.wait(pause_s):
+        while not self._closing.wait(pause_s):
             with self._lanes.longest_idle() as client:
                 if client is not None:
                     self._beat(client)

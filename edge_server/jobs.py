@@ -29,6 +29,7 @@ class Job(msgspec.Struct, frozen=True, eq=False, gc=False):
             and its duplicates are not known.
         zstd_bytes: the payload's bytes once decompressed by zstd; 0: it is not compressed.
         accept_zstd: the output may be compressed by zstd.
+        attempt: which one at its task it is, from 1.
     """
 
     peer: bytes
@@ -41,6 +42,23 @@ class Job(msgspec.Struct, frozen=True, eq=False, gc=False):
     task: bytes = b""
     zstd_bytes: int = 0
     accept_zstd: bool = False
+    attempt: int = 1
+
+
+class GivenUp(msgspec.Struct, frozen=True, gc=False):
+    """A client wants a request no longer, nor the attempts at the same task before it.
+
+    Attributes:
+        task: as in :class:`Job`.
+        peer: the connection the request came on.
+        request_id: the request's.
+        attempt: the request's.
+    """
+
+    task: bytes
+    peer: bytes
+    request_id: int
+    attempt: int
 
 
 class TaskResult(msgspec.Struct, frozen=True, eq=False, gc=False):

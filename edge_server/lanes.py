@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from edge_server.client import EdgeClient
-from offload.errors import RemoteTimeout
+from offload.cancellation import Cancellation
+from offload.errors import RemoteCancelled, RemoteTimeout
 
 BULK_BYTES = 65_536
 """From this size a payload is bulk: it takes longer on the link than a small one should wait."""
@@ -34,22 +35,28 @@ class Lanes:
         self._changed = threading.Condition()
 
     @contextmanager
-    def lane(self, payload_bytes: int, deadline_s: float) -> Iterator[EdgeClient]:
+    def lane(
+        self, payload_bytes: int, deadline_s: float, cancellation: Cancellation
+    ) -> Iterator[EdgeClient]:
         """A connection for one request.
 
         Args:
             payload_bytes: decides whether it is bulk.
             deadline_s: on the monotonic clock; no longer is waited for one.
+            cancellation: ends the wait too.
 
         Raises:
+            RemoteCancelled: the caller wants none any more.
             RemoteTimeout: none became free.
         """
         bulk = int(payload_bytes >= BULK_BYTES)
-        with self._changed:
+        with cancellation.waking(self._wake), self._changed:
             free = self._changed.wait_for(
-                lambda: self._idle and (not bulk or self._bulk_left),
+                lambda: cancellation.wished or (self._idle and (not bulk or self._bulk_left)),
                 max(0.0, deadline_s - time.monotonic()),
             )
+            if cancellation.wished:
+                raise RemoteCancelled("the caller cancelled it before it had a connection")
             if not free:
                 raise RemoteTimeout("every connection was in use for the whole budget")
             client = self._idle.pop()  # the one used last: its window is open
@@ -91,6 +98,10 @@ class Lanes:
         with self._changed:
             unsent = {id(client): client.unsent_bytes() for client in self._busy}
         return {which: count for which, count in unsent.items() if count}
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _quiet_since(self, client: EdgeClient) -> float:
         return self._quiet_since_s[id(client)]

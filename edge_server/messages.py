@@ -30,6 +30,7 @@ class ErrorCode(StrEnum):
     WORKER_DIED = "worker_died"
     QUARANTINED = "quarantined"
     OUT_OF_MEMORY = "out_of_memory"
+    CANCELLED = "cancelled"
     SHUTTING_DOWN = "shutting_down"
     UNAUTHORISED = "unauthorised"
     BAD_REPLY = "bad_reply"
@@ -41,6 +42,7 @@ Kind: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9_.-]{0,6
 Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 ShortText: TypeAlias = Annotated[str, msgspec.Meta(max_length=MAX_MESSAGE_CHARS)]
 TaskId: TypeAlias = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
+Attempt: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Size: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**40)]
 
 
@@ -68,9 +70,23 @@ class Run(_Header, frozen=True, tag="run"):
     kind: Kind
     budget_ms: Annotated[int, msgspec.Meta(ge=0, le=MAX_BUDGET_MS)]
     task: TaskId
-    attempt: Annotated[int, msgspec.Meta(ge=1, le=100)] = 1
+    attempt: Attempt = 1
     zstd_bytes: Size = 0
     accept_zstd: bool = False
+
+
+class Cancel(_Header, frozen=True, tag="cancel"):
+    """Give up a :class:`Run` of the same connection, and with it earlier attempts at its task.
+
+    It has no reply of its own: each request that is given up is answered, unless it was already.
+
+    Attributes:
+        id, task, attempt: that run's.
+    """
+
+    id: RequestId
+    task: TaskId
+    attempt: Attempt = 1
 
 
 class Ping(_Header, frozen=True, tag="ping"):
@@ -173,5 +189,5 @@ class Stats(_Header, frozen=True, tag="stats_reply"):
     undeliverable: int
 
 
-Request: TypeAlias = Run | Ping | StatsQuery
+Request: TypeAlias = Run | Cancel | Ping | StatsQuery
 Reply: TypeAlias = Done | Failed | Pong | Stats

@@ -10,7 +10,7 @@ from collections import OrderedDict
 
 import msgspec
 
-from edge_server.jobs import Job, TaskResult
+from edge_server.jobs import GivenUp, Job, TaskResult
 from edge_server.protocol import ErrorCode
 
 MAX_ANSWERS = 4096
@@ -34,6 +34,10 @@ class OpenRequests:
 
     Args:
         max_bytes: outputs kept, together.
+
+    Attributes:
+        answer_bytes: outputs kept now.
+        bereft: tasks whose first request was withdrawn and answered, while others wait for them.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -41,6 +45,7 @@ class OpenRequests:
         self._by_client: dict[bytes, int] = {}
         self._by_task: dict[bytes, Job] = {}
         self._joined: dict[bytes, list[Job]] = {}
+        self.bereft: set[bytes] = set()
         self._answers: OrderedDict[bytes, _Known] = OrderedDict()
         self.answer_bytes = 0
 
@@ -90,8 +95,11 @@ class OpenRequests:
             job: the first request for it.
             result: what to answer from now on; None: it never ran, and may be tried again.
         """
-        self._leave(job.client)
         task = job.task
+        if self.bereft and task in self.bereft:
+            self.bereft.remove(task)
+        else:
+            self._leave(job.client)
         if not task:
             return []
         del self._by_task[task]
@@ -103,6 +111,42 @@ class OpenRequests:
         for twin in joined:
             self._leave(twin.client)
         return joined
+
+    def withdraw(self, given_up: GivenUp) -> tuple[list[Job], Job | None]:
+        """A client has given up a request, and with it the attempts at its task before that one.
+
+        Returns:
+            Those requests of them that are open, which are to be answered; and the job that is to
+            be stopped, None where it is still wanted.
+        """
+
+        def is_meant(job: Job) -> bool:
+            is_it = job.peer == given_up.peer and job.request_id == given_up.request_id
+            return is_it or job.attempt < given_up.attempt
+
+        task = given_up.task
+        first = self._by_task.get(task)
+        if first is None:
+            return [], None
+        joined = self._joined.get(task, [])
+        meant = [twin for twin in joined if is_meant(twin)]
+        left = [twin for twin in joined if not is_meant(twin)]
+        wanted = task not in self.bereft
+        if wanted and is_meant(first):
+            wanted = False
+            meant.insert(0, first)
+            self.bereft.add(task)
+        for job in meant:
+            self._leave(job.client)
+        if left:
+            self._joined[task] = left
+        else:
+            self._joined.pop(task, None)
+        if left or wanted:
+            return meant, None
+        self.bereft.remove(task)
+        del self._by_task[task]
+        return meant, first
 
     def _leave(self, client: bytes) -> None:
         left = self._by_client[client] - 1

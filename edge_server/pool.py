@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import zmq
 
@@ -18,7 +18,15 @@ from edge_server.protocol import new_task_id
 from edge_server.refusal import checked_budget
 from edge_server.retry_budget import RetryBudget
 from edge_server.security.keys import ClientKeys
-from offload.errors import ConfigError, RemoteBusy, RemoteDisconnected, RemoteError, RemoteFailure
+from offload.cancellation import Cancellation
+from offload.errors import (
+    ConfigError,
+    RemoteBusy,
+    RemoteCancelled,
+    RemoteDisconnected,
+    RemoteError,
+    RemoteFailure,
+)
 from offload.types import EdgeState, ExecutionResult, TaskInstance
 
 _FIRST_BACK_OFF_S = 0.05
@@ -79,6 +87,8 @@ class EdgePool:
         self._budget = RetryBudget(self._config.retry_share)
         self._jitter = random.Random(self._config.seed)
         self._lock = threading.Lock()
+        self._waking = threading.Condition()
+        self._closing = False
         self.requests = self.retries = 0
         self._heartbeat = Heartbeat(self._lanes, self._config, watched=observer is not None)
 
@@ -92,6 +102,8 @@ class EdgePool:
         """Drop every connection; call it when no task is under way. May be called twice."""
         if self._context.closed:
             return
+        self._closing = True
+        self._wake()
         self._heartbeat.close()
         for client in self._clients:
             client.close()
@@ -122,55 +134,82 @@ class EdgePool:
             RemoteDisconnected: at once, where the server is known to be down.
             RemoteError: as the client's, of the last attempt.
         """
+        return self.execute_until(task, payload, budget_s, Cancellation())
+
+    def execute_until(
+        self, task: TaskInstance, payload: bytes, budget_s: float, cancellation: Cancellation
+    ) -> ExecutionResult:
+        """See :class:`offload.interfaces.CancellableExecutor`."""
         asked_s = time.monotonic()
         deadline_s = asked_s + checked_budget(budget_s)
         self._budget.saw_request()
         with self._lock:
             self.requests += 1
-        task_id = new_task_id()
+        call = _Call(task, payload, asked_s, deadline_s, cancellation, new_task_id())
         attempt = 1
         while True:
             try:
-                return self._attempt(task, payload, asked_s, deadline_s, attempt, task_id)
+                return self._attempt(call, attempt)
             except (RemoteBusy, RemoteDisconnected) as error:
-                if not self._may_retry(error, attempt, deadline_s):
+                if not self._may_retry(error, call, attempt):
                     raise
             attempt += 1
 
-    def _attempt(
-        self,
-        task: TaskInstance,
-        payload: bytes,
-        asked_s: float,
-        deadline_s: float,
-        attempt: int,
-        task_id: bytes,
-    ) -> ExecutionResult:
+    def _attempt(self, call: _Call, attempt: int) -> ExecutionResult:
         if self._heartbeat.is_down:
             raise RemoteDisconnected(f"{self._where} is down: {self.why_down}")
-        with self._lanes.lane(len(payload), deadline_s) as client:
+        with self._lanes.lane(len(call.payload), call.deadline_s, call.cancellation) as client:
             began_s = time.monotonic()
             try:
                 done = client.execute(
-                    task, payload, deadline_s - began_s, attempt=attempt, task_id=task_id
+                    call.task,
+                    call.payload,
+                    call.deadline_s - began_s,
+                    attempt=attempt,
+                    task_id=call.task_id,
+                    cancellation=call.cancellation,
                 )
             except (RemoteBusy, RemoteFailure):
                 self._heartbeat.heard()  # a refusal is a sign of life
                 raise
         self._heartbeat.heard()
-        waited_s = began_s - asked_s
+        waited_s = began_s - call.asked_s
         return replace(done, cost=replace(done.cost, queue_s=done.cost.queue_s + waited_s))
 
-    def _may_retry(self, error: RemoteError, attempt: int, deadline_s: float) -> bool:
-        """Wait as long as is right before the next attempt; False: there is to be none."""
+    def _may_retry(self, error: RemoteError, call: _Call, attempt: int) -> bool:
+        """Wait as long as is right before the next attempt; False: there is to be none.
+
+        Raises:
+            RemoteCancelled: the caller wants none any more.
+        """
         back_off_s = min(_LONGEST_BACK_OFF_S, _FIRST_BACK_OFF_S * 2 ** (attempt - 1))
         if isinstance(error, RemoteBusy) and error.retry_after_s:
             back_off_s = error.retry_after_s
         wait_s = back_off_s * self._jitter.uniform(1.0, 1.5)
         if self._heartbeat.is_down or attempt >= _MOST_ATTEMPTS:
             return False
-        if time.monotonic() + wait_s >= deadline_s or not self._budget.take():
+        if time.monotonic() + wait_s >= call.deadline_s or not self._budget.take():
             return False
         with self._lock:
             self.retries += 1
-        return not self._heartbeat.closing.wait(wait_s)
+        with call.cancellation.waking(self._wake), self._waking:
+            self._waking.wait_for(lambda: self._closing or call.cancellation.wished, wait_s)
+        if call.cancellation.wished:
+            raise RemoteCancelled("the caller cancelled it between two attempts")
+        return not self._closing
+
+    def _wake(self) -> None:
+        with self._waking:
+            self._waking.notify_all()
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One task on its way, the same in each attempt; times are of the monotonic clock."""
+
+    task: TaskInstance
+    payload: bytes
+    asked_s: float
+    deadline_s: float
+    cancellation: Cancellation
+    task_id: bytes

@@ -18,6 +18,7 @@ import msgspec
 from edge_server.messages import (
     MAX_BUDGET_MS,
     MAX_MESSAGE_CHARS,
+    Cancel,
     Done,
     ErrorCode,
     Failed,
@@ -41,6 +42,7 @@ __all__ = [
     "MAX_MESSAGE_CHARS",
     "MAX_OPEN_REQUESTS",
     "SCHEMA_VERSION",
+    "Cancel",
     "Done",
     "ErrorCode",
     "Failed",

@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 from edge_server.protocol import MAX_BUDGET_MS, ErrorCode, Failed
-from offload.errors import ConfigError, RemoteBusy, RemoteError, RemoteFailure, RemoteTimeout
+from offload.errors import (
+    ConfigError,
+    RemoteBusy,
+    RemoteCancelled,
+    RemoteError,
+    RemoteFailure,
+    RemoteTimeout,
+)
 
 
 def error_of(reply: Failed) -> RemoteError:
@@ -15,6 +22,8 @@ def error_of(reply: Failed) -> RemoteError:
         return RemoteBusy(message, reply.retry_after_s)
     if reply.code in (ErrorCode.EXPIRED, ErrorCode.OVERRUN):
         return RemoteTimeout(message)
+    if reply.code is ErrorCode.CANCELLED:
+        return RemoteCancelled(message)
     return RemoteFailure(reply.code, reply.message)
 
 

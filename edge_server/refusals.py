@@ -22,6 +22,7 @@ POISON = TaskResult(
     code=ErrorCode.QUARANTINED,
     message="this very task has ended its worker process before; it is not run any more",
 )
+CANCELLED = TaskResult(code=ErrorCode.CANCELLED, message="the client wanted it no longer")
 SHUTTING_DOWN = TaskResult(code=ErrorCode.SHUTTING_DOWN, message="the server is shutting down")
 
 

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from edge_server.compression import AVAILABLE as ZSTD_AVAILABLE
 from edge_server.dispatcher import Dispatcher
-from edge_server.jobs import Instruction, Job
+from edge_server.jobs import GivenUp, Instruction, Job
 from edge_server.mailbox import Mailbox, Message
-from edge_server.protocol import Ping, Pong, Run, Stats
+from edge_server.protocol import Cancel, Ping, Pong, Run, Stats
 from edge_server.security.gate import Gate
 from edge_server.watching.state import ServerState
 
@@ -59,8 +59,11 @@ class Requests:
                 user + request.task if user else request.task,
                 request.zstd_bytes,
                 request.accept_zstd,
+                request.attempt,
             )
             return self._dispatcher.admit(job, received_s)
+        if isinstance(request, Cancel):
+            return self._cancel(peer, request, received_s)
         if isinstance(request, Ping):
             times = self._mailbox.times(received_s)
             queue_s = self._dispatcher.expected_queue_s()
@@ -69,6 +72,15 @@ class Requests:
         else:
             self._mailbox.send(peer, self._stats(request.id, received_s))
         return []
+
+    def _cancel(self, peer: bytes, request: Cancel, received_s: float) -> list[Instruction]:
+        user = self._gate.user_of(peer)
+        task = user + request.task if user else request.task
+        given_up = GivenUp(task, peer, request.id, request.attempt)
+        instructions = self._dispatcher.cancel(given_up, received_s)
+        if not instructions:
+            self._mailbox.tally.idle_cancels += 1
+        return instructions
 
     def _stats(self, request_id: int, received_s: float) -> Stats:
         state = self._state()

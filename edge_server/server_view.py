@@ -4,11 +4,29 @@ from __future__ import annotations
 
 import math
 import time
+from typing import NamedTuple
 
 from edge_server.client_hooks import LinkObserver
-from edge_server.protocol import Pong
+from edge_server.protocol import Pong, Times
 from edge_server.server_clock import ServerClock
-from offload.types import EdgeState
+from offload.types import EdgeState, PlacementCost
+
+
+class Spent(NamedTuple):
+    """A run as the client saw it.
+
+    Attributes:
+        start_s, sent_s, back_s, end_s: the call came, the input was handed over (after connecting
+            and compressing), the answer was there, and was decompressed; on the client's clock.
+        sent_bytes, received_bytes: payloads, as sent.
+    """
+
+    start_s: float
+    sent_s: float
+    back_s: float
+    end_s: float
+    sent_bytes: int
+    received_bytes: int
 
 
 class ServerView:
@@ -59,6 +77,18 @@ class ServerView:
         elif self._observer is not None and self.clock.knows(pong.times):
             upload_s = self.clock.ours(pong.times) - sent_s
             self._observer.saw_transfer(ballast_bytes, upload_s, uplink=True)
+
+    def saw_answer(self, times: Times, spent: Spent) -> PlacementCost:
+        """A run was answered; its measured seconds, term by term."""
+        n_sent, n_received = spent.sent_bytes, spent.received_bytes
+        cost = self.clock.split(times, spent.start_s, spent.end_s, n_sent, n_received)
+        self.saw_queue(times.queue_s, spent.end_s)
+        if self._observer is not None and self.clock.knows(times):
+            upload_s = float(cost.upload_s) - (spent.sent_s - spent.start_s)
+            download_s = float(cost.download_s) - (spent.end_s - spent.back_s)
+            self._observer.saw_transfer(n_sent, upload_s, uplink=True)
+            self._observer.saw_transfer(n_received, download_s, uplink=False)
+        return cost
 
     def saw_queue(self, queue_s: float, now_s: float) -> None:
         """How long tasks wait at the server, as of now."""

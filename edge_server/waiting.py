@@ -111,6 +111,16 @@ class WaitingTasks:
         self.peek()
         return self._take(self._heads[0][2])
 
+    def remove(self, job: Job) -> bool:
+        """Take that job out; False: it does not wait."""
+        client = self._clients.get(job.client)
+        entries = client.jobs if client is not None else ()
+        entry = next((entry for entry in entries if entry[2] is job), None)
+        if client is None or entry is None:
+            return False
+        self._drop(client, entry)
+        return True
+
     def charge(self, client: bytes, seconds: float) -> None:
         """A task of that client is started, or took so much longer (or less) than was charged."""
         self._round_s -= seconds
@@ -215,10 +225,14 @@ class WaitingTasks:
             victim = next(entry for entry in largest.jobs if entry[2] is newest)
         else:
             victim = max(largest.jobs)
-        head = largest.jobs[0]
-        largest.jobs.remove(victim)
-        heapify(largest.jobs)
-        self._left(largest, victim[2])
-        if largest.jobs and victim is head:
-            self._show(largest)
+        self._drop(largest, victim)
         return victim[2]
+
+    def _drop(self, client: _Client, entry: _Entry) -> None:
+        """Take one of a client's jobs out, wherever in its heap it is."""
+        head = client.jobs[0]
+        client.jobs.remove(entry)
+        heapify(client.jobs)
+        self._left(client, entry[2])
+        if client.jobs and entry is head:
+            self._show(client)

@@ -13,6 +13,7 @@ from offload.types import (
     TaskInstance,
 )
 
+CANCELLED = "the caller cancelled it"
 NO_COST = PlacementCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 

@@ -15,11 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from offload.attempt import Attempt, TaskRecord
+from offload.attempt import CANCELLED, Attempt, TaskRecord
+from offload.cancellation import Cancellation
 from offload.cost_model import edge_budget_s, transfer
 from offload.errors import ConfigError, OffloadError, RemoteError
 from offload.hedged_run import HedgedRuns, default_margin_s
-from offload.interfaces import Clock, Executor, LinkEstimator, Policy
+from offload.interfaces import CancellableExecutor, Clock, Executor, LinkEstimator, Policy
 from offload.link_memory import LinkMemory
 from offload.poison import Poison
 from offload.types import (
@@ -113,13 +114,22 @@ class DecisionEngine:
         """Good answers that came after their task had ended, and were dropped."""
         return 0 if self._hedged is None else self._hedged.late_answers
 
-    def run(self, task: TaskInstance, payload: bytes, context: DecisionContext) -> ExecutionResult:
+    def run(
+        self,
+        task: TaskInstance,
+        payload: bytes,
+        context: DecisionContext,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> ExecutionResult:
         """Place the task, run it, and fall back to the device where the edge fails.
 
         Args:
             task: what to run.
             payload: its encoded input.
             context: what is known at this moment, of one task (numbers, not arrays).
+            cancellation: by which another thread ends the task early; it has then failed. An edge
+                that is at it is told, a local run is left to end.
 
         Returns:
             The result; ``outcome`` is FAILED with the reason in ``detail`` when neither side could
@@ -135,7 +145,7 @@ class DecisionEngine:
             chosen = self._place(context)
         attempt = Attempt(task, payload, context, chosen, started_s, self._clock.now())
         try:
-            result = self._run(attempt)
+            result = self._run(attempt, cancellation or Cancellation())
         except OffloadError as error:
             result = attempt.failed(str(error))
         except BaseException as error:
@@ -169,22 +179,30 @@ class DecisionEngine:
                 f"policy {self._policy.name!r} answered {answer!r}; 0 (local) or 1 (edge) is right"
             ) from error
 
-    def _run(self, attempt: Attempt) -> ExecutionResult:
-        result = self._hedged.run(attempt) if self._hedged else self._one_by_one(attempt)
+    def _run(self, attempt: Attempt, cancellation: Cancellation) -> ExecutionResult:
+        run = self._hedged.run if self._hedged else self._one_by_one
+        result = run(attempt, cancellation)
         if result.outcome is Outcome.REMOTE_OK:
             self._last_run = _remembered(attempt, result.cost, self._clock.now())
         return result
 
-    def _one_by_one(self, attempt: Attempt) -> ExecutionResult:
+    def _one_by_one(self, attempt: Attempt, cancellation: Cancellation) -> ExecutionResult:
         """The edge alone for its budget, then the device."""
+        if cancellation.wished:
+            return attempt.failed(CANCELLED)
         if attempt.chosen is Placement.LOCAL:
             return self._run_locally(attempt)
         attempt.budget_s = float(self._budget_s(attempt.context))
         sent_s = self._clock.now()
         try:
-            return self._edge.execute(attempt.task, attempt.payload, attempt.budget_s)
+            given = (attempt.task, attempt.payload, attempt.budget_s)
+            if isinstance(self._edge, CancellableExecutor):
+                return self._edge.execute_until(*given, cancellation)
+            return self._edge.execute(*given)
         except RemoteError as error:
             attempt.lost_s = self._clock.now() - sent_s
+            if cancellation.wished:
+                return attempt.failed(CANCELLED)
             attempt.reason = f"{type(error).__name__}: {error}"
             self._poison.saw(attempt.task, attempt.payload, error)
             return attempt.fell_back(self._run_locally(attempt))

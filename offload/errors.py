@@ -104,6 +104,10 @@ class RemoteBusy(RemoteError):
         self.retry_after_s = retry_after_s
 
 
+class RemoteCancelled(RemoteError):
+    """The request was given up: by the caller, or by a later attempt at the same task."""
+
+
 class RemoteFailure(RemoteError):
     """The edge server answered with a typed error.
 

@@ -10,10 +10,12 @@ import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
 
-from offload.attempt import Attempt, joined
+from offload.attempt import CANCELLED, Attempt, joined
+from offload.cancellation import Cancellation
 from offload.errors import OffloadError, RemoteError
-from offload.interfaces import Clock, Executor, QueueingExecutor
+from offload.interfaces import CancellableExecutor, Clock, Executor, QueueingExecutor
 from offload.poison import Poison
 from offload.types import DecisionContext, ExecutionResult, Outcome, Placement
 
@@ -68,14 +70,28 @@ class HedgedRuns:
         """Wait for what is under way; no longer than deadlines and overruns last."""
         self._threads.shutdown(cancel_futures=True)
 
-    def run(self, attempt: Attempt) -> ExecutionResult:
+    def run(self, attempt: Attempt, cancellation: Cancellation) -> ExecutionResult:
         """See one task to its end.
+
+        What is still under way when it has one is wanted no longer: the edge is told so, and on the
+        device a task that has not begun is not begun.
+
+        Args:
+            attempt: the task.
+            cancellation: by which the caller ends it early; it has then failed.
 
         Raises:
             OffloadError: a side refused it, and there is no other.
             Exception: what the task raises beyond the project's own errors.
         """
         race = _Race(attempt, self._switch_s(attempt))
+        with cancellation.waking(race.give_up):
+            return self._run(race)
+
+    def _run(self, race: _Race) -> ExecutionResult:
+        attempt = race.attempt
+        if race.given_up.done():
+            return attempt.failed(CANCELLED)
         if attempt.chosen is Placement.EDGE:
             attempt.budget_s = max(0.0, attempt.deadline_s - self._clock.now())
             self._start(race, Placement.EDGE, attempt.budget_s)
@@ -84,6 +100,7 @@ class HedgedRuns:
         try:
             return self._finish(race)
         finally:
+            race.edge_unwanted.cancel()
             for left in race.running:
                 if not left.cancel():
                     left.add_done_callback(self._count_late)
@@ -97,13 +114,16 @@ class HedgedRuns:
                 break
             may_switch = not race.local_started and now_s < attempt.deadline_s
             until_s = min(race.switch_s, end_s) if may_switch else end_s
-            done, _ = wait(race.running, max(0.0, until_s - now_s), FIRST_COMPLETED)
+            awaited = (*race.running, race.given_up)
+            done, _ = wait(awaited, max(0.0, until_s - now_s), FIRST_COMPLETED)
+            if race.given_up in done:
+                return attempt.failed(CANCELLED)
             now_s = self._clock.now()
             if not done and may_switch and race.switch_s <= now_s < attempt.deadline_s:
                 left_s = attempt.deadline_s - now_s
                 attempt.reason = f"no answer of the edge {left_s:.3f} s before the deadline"
                 self._start_local(race)
-            for ended in done:
+            for ended in [future for future in race.running if future in done]:
                 side = race.running.pop(ended)
                 result = self._outcome(race, side, ended)
                 if result is not None:
@@ -162,6 +182,8 @@ class HedgedRuns:
         given = (attempt.task, attempt.payload, budget_s)
         if isinstance(executor, QueueingExecutor):
             future = executor.submit(*given)
+        elif isinstance(executor, CancellableExecutor) and side is Placement.EDGE:
+            future = self._threads.submit(executor.execute_until, *given, race.edge_unwanted)
         else:
             future = self._threads.submit(executor.execute, *given)
         race.running[future] = side
@@ -180,6 +202,8 @@ class _Race:
     Attributes:
         switch_s: when the local run has to start, on the engine's clock.
         running: each side's future.
+        edge_unwanted: tells the edge that the task has ended.
+        given_up: done once the caller wants no result.
     """
 
     def __init__(self, attempt: Attempt, switch_s: float) -> None:
@@ -187,3 +211,9 @@ class _Race:
         self.switch_s = switch_s
         self.running: dict[Future[ExecutionResult], Placement] = {}
         self.local_started = False
+        self.edge_unwanted = Cancellation()
+        self.given_up: Future[Any] = Future()
+
+    def give_up(self) -> None:
+        """The caller wants no result."""
+        self.given_up.set_result(None)

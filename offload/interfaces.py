@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any, Protocol, runtime_checkable
 
+from offload.cancellation import Cancellation
 from offload.types import DecisionContext, ExecutionResult, IntArray, LinkState, TaskInstance
 
 
@@ -55,6 +56,21 @@ class QueueingExecutor(Executor, Protocol):
         self, task: TaskInstance, payload: bytes, budget_s: float
     ) -> Future[ExecutionResult]:
         """As :meth:`execute`, without waiting for it."""
+        ...
+
+
+@runtime_checkable
+class CancellableExecutor(Executor, Protocol):
+    """An executor whose task can be given up while it is under way."""
+
+    def execute_until(
+        self, task: TaskInstance, payload: bytes, budget_s: float, cancellation: Cancellation
+    ) -> ExecutionResult:
+        """As :meth:`execute`, but it ends soon after the caller wishes so.
+
+        Raises:
+            RemoteCancelled: the caller did; the task is not, or not any longer, worked on.
+        """
         ...
 
 

@@ -95,6 +95,11 @@ class ServerPages:
             "edge_server_late_answers", "Outputs ready after their client's budget.", tally.late
         )
         yield CounterMetricFamily(
+            "edge_server_idle_cancels",
+            "Cancels of requests that were not open, or not any more.",
+            tally.idle_cancels,
+        )
+        yield CounterMetricFamily(
             "edge_server_undeliverable_answers",
             "Answers whose client had gone or did not read.",
             state.undeliverable,

@@ -73,6 +73,7 @@ class ServerTally:
         outcomes: replies to tasks, and refusals of messages, by ``ok`` or error code.
         request, queue: seconds from arrival to answer, and what of it was not the task.
         compute: seconds of the task itself, by kind, of those that were ok.
+        idle_cancels: cancels of what was not open (any more), without effect.
         late: outputs that were ready only after their client had stopped waiting.
     """
 
@@ -81,7 +82,7 @@ class ServerTally:
         self.request = Histogram()
         self.queue = Histogram()
         self.compute: dict[str, Histogram] = {}
-        self.late = 0
+        self.idle_cancels = self.late = 0
 
     def answered(
         self, kind: str, code: ErrorCode | None, compute_s: float, total_s: float, budget_s: float

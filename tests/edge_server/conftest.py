@@ -11,7 +11,7 @@ from running_edge_server import RunningServer, children, open_descriptors, wait_
 
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
-from edge_server.protocol import Request, decode_request
+from edge_server.protocol import Cancel, Request, decode_request
 
 
 @pytest.fixture(scope="session")
@@ -72,12 +72,15 @@ Handler = Callable[[Request, bytes], list[list[bytes]]]
 
 
 @pytest.fixture
-def fake_server() -> Iterator[Callable[[Handler], int]]:
-    """A server in a thread that answers each request with whatever messages the handler makes."""
+def fake_server() -> Iterator[Callable[..., int]]:
+    """A server in a thread that answers each request with whatever messages the handler makes.
+
+    Cancels are put into a list, if one is given, and not shown to the handler.
+    """
     stop = threading.Event()
     threads: list[threading.Thread] = []
 
-    def start(handler: Handler) -> int:
+    def start(handler: Handler, cancels: list[Cancel] | None = None) -> int:
         ports: list[int] = []
         bound = threading.Event()
 
@@ -89,7 +92,11 @@ def fake_server() -> Iterator[Callable[[Handler], int]]:
                 while not stop.is_set():
                     if router.poll(20):
                         peer, header, payload = router.recv_multipart()
-                        for frames in handler(decode_request(header), payload):
+                        request = decode_request(header)
+                        if isinstance(request, Cancel):
+                            cancels is None or cancels.append(request)
+                            continue
+                        for frames in handler(request, payload):
                             router.send_multipart([peer, *frames])
 
         threads.append(threading.Thread(target=serve))
