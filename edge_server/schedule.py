@@ -96,8 +96,8 @@ class Schedule:
         run, following = self.workers.finish(worker, well, now_s)
         if run is None:
             return None
-        if following is not None and following.overrun_s < self.next_s:
-            self.next_s = following.overrun_s
+        if following is not None:
+            self.look_at(now_s if following.cancelled else following.overrun_s)
         self.waiting.charge(run.client, result.compute_s - run.charged_s)
         if well and run.job is not None:
             self._kinds.note(run.kind, result.compute_s, now_s)

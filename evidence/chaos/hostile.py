@@ -12,6 +12,7 @@ import zmq
 
 from edge_server.compression import AVAILABLE, compress, decompress
 from edge_server.protocol import (
+    Cancel,
     Done,
     ErrorCode,
     Failed,
@@ -39,6 +40,7 @@ _TIMES = Times(1.5, 2.5, "clock", 0.5)
 _TASK = bytes(range(16))
 REQUESTS = (
     encode(Run(7, "squares", 0, _TASK, 2, 900, True)),
+    encode(Cancel(7, _TASK, 3)),
     encode(Ping(2**40)),
     encode(StatsQuery(1)),
 )
@@ -151,10 +153,13 @@ class _Attacker:
         self._victim.close(linger=0)
 
     def send_and_collect(self, count: int) -> None:
-        """Send so many broken messages, and read an answer to each."""
+        """Send so many broken messages, and read an answer to each that is owed one."""
+        owed = 0
         for header in mutated(REQUESTS, count, self._rng):
-            self._socket.send_multipart(_broken(header, self._rng))
-        for _ in range(count):
+            message = _broken(header, self._rng)
+            self._socket.send_multipart(message)
+            owed += not _is_cancel(message)
+        for _ in range(owed):
             if not self._socket.poll(_ANSWER_MS):
                 self.unanswered += 1
                 return
@@ -192,6 +197,14 @@ def _broken(header: bytes, rng: random.Random) -> Frames:
     if shape == 6:
         return [header, payload] + [b""] * rng.randrange(1, 20)
     return [b"", header, payload]
+
+
+def _is_cancel(frames: Sequence[bytes]) -> bool:
+    """It came through whole: a cancel of what is not open has no answer."""
+    try:
+        return len(frames) == 2 and isinstance(decode_request(frames[0]), Cancel)
+    except ProtocolError:
+        return False
 
 
 def _is_reply(frames: Sequence[bytes]) -> bool:

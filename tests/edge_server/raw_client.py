@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zmq
 
-from edge_server.protocol import Done, Failed, Run, decode_reply, encode, new_task_id
+from edge_server.protocol import Cancel, Done, Failed, Run, decode_reply, encode, new_task_id
 
 
 class RawClient:
@@ -17,17 +17,30 @@ class RawClient:
         self._socket.setsockopt(zmq.RCVHWM, 0)
         self._socket.connect(f"tcp://127.0.0.1:{port}")
         self._last_id = 0
+        self.tasks: dict[int, bytes] = {}
         self.replies: dict[int, Done | Failed] = {}
         self.outputs: dict[int, bytes] = {}
 
     def send(
-        self, kind: str, payload: bytes = b"", *, budget_s: float = 60.0, task: bytes | None = None
+        self,
+        kind: str,
+        payload: bytes = b"",
+        *,
+        budget_s: float = 60.0,
+        task: bytes | None = None,
+        attempt: int = 1,
     ) -> int:
         """Ask for a task; the request's id."""
         self._last_id += 1
-        run = Run(self._last_id, kind, int(budget_s * 1000), task or new_task_id())
+        task = self.tasks[self._last_id] = task or new_task_id()
+        run = Run(self._last_id, kind, int(budget_s * 1000), task, attempt)
         self._socket.send_multipart([encode(run), payload])
         return self._last_id
+
+    def cancel(self, request_id: int, *, task: bytes | None = None, attempt: int = 1) -> None:
+        """Give up a request; None: by the task it was for."""
+        cancel = Cancel(request_id, task or self.tasks[request_id], attempt)
+        self._socket.send_multipart([encode(cancel), b""])
 
     def read(self, timeout_s: float = 10.0) -> int | None:
         """Take in one answer; its request's id, None when none came."""

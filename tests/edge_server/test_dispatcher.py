@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from edge_server.dispatcher import Dispatcher
-from edge_server.jobs import Answer, Job, Kill, Start, TaskResult
+from edge_server.jobs import Answer, GivenUp, Job, Kill, Start, TaskResult
 from edge_server.protocol import ErrorCode
 
 
@@ -323,7 +323,8 @@ def test_whatever_happens_each_job_is_answered_exactly_once(seed, ahead):
     answers: Counter[int] = Counter()
     running: dict[int, list[int]] = {}
     living: set[int] = set()
-    now_s, workers, jobs = 0.0, 0, 0
+    given: dict[int, Job] = {}
+    now_s, workers, jobs, cancelled = 0.0, 0, 0, 0
 
     def act(instructions: list) -> None:
         for instruction in instructions:
@@ -339,13 +340,22 @@ def test_whatever_happens_each_job_is_answered_exactly_once(seed, ahead):
 
     for _ in range(300):
         now_s += rng.random()
-        event = rng.choice(["admit", "admit", "ready", "result", "gone", "tick"])
+        event = rng.choice(["admit", "admit", "ready", "result", "gone", "tick", "cancel"])
         if event == "admit":
             jobs += 1
             name = b"task%d" % rng.randrange(30)  # so that many are duplicates
             deadline_s = now_s + rng.uniform(0, 8)
-            new = Job(b"p", jobs, "echo", b"", now_s, deadline_s, rng.choice([b"a", b"b"]), name)
+            attempt = rng.randrange(1, 4)
+            user = rng.choice([b"a", b"b"])
+            new = Job(b"p", jobs, "echo", b"", now_s, deadline_s, user, name, attempt=attempt)
+            given[jobs] = new
             act(dispatcher.admit(new, now_s))
+        elif event == "cancel" and jobs:
+            open_jobs = [number for number in given if not answers[number]]
+            old = given[rng.choice(open_jobs or [jobs])]
+            act(dispatcher.cancel(GivenUp(old.task, b"p", old.request_id, old.attempt), now_s))
+            assert answers[old.request_id] == 1
+            cancelled += bool(open_jobs)
         elif event == "ready" and len(living) < 3:
             living.add(workers)
             act(dispatcher.worker_ready(workers, now_s))
@@ -362,9 +372,10 @@ def test_whatever_happens_each_job_is_answered_exactly_once(seed, ahead):
             living.remove(worker)
             running.pop(worker, None)
             act(dispatcher.worker_gone(worker, now_s))
-        elif event == "tick":
+        else:
             act(dispatcher.tick(now_s))
     act(dispatcher.drain(now_s, 1.0))
     act(dispatcher.tick(now_s + 1.0))
     assert dispatcher.drained
     assert answers == Counter(range(1, jobs + 1))
+    assert cancelled > 0

@@ -13,6 +13,7 @@ TASK = bytes(range(16))
 REQUESTS = [
     p.Run(7, "echo", 1500, TASK, 2),
     p.Run(7, "echo", 1500, TASK, zstd_bytes=9000, accept_zstd=True),
+    p.Cancel(7, TASK, 2),
     p.Ping(1),
     p.StatsQuery(2**63 - 1),
 ]
@@ -43,6 +44,8 @@ def test_header_bytes_are_as_documented():
     fields = {"t": "run", "id": 1, "kind": "echo", "budget_ms": 20, "task": TASK}
     assert p.encode(p.Run(1, "echo", 20, TASK)) == b"OFLD\x02" + msgspec.msgpack.encode(fields)
     assert p.decode_request(body(**fields)) == p.Run(1, "echo", 20, TASK, 1, 0, False)
+    fields = {"t": "cancel", "id": 1, "task": TASK}
+    assert p.encode(p.Cancel(1, TASK)) == b"OFLD\x02" + msgspec.msgpack.encode(fields)
 
 
 def test_queue_is_all_server_time_but_the_task_and_never_negative():
@@ -89,6 +92,9 @@ def run(**fields: object) -> bytes:
         (run(zstd_bytes=2**41), "bad_request", 9),
         (run(accept_zstd=1), "bad_request", 9),
         (body(t="eval", id=9), "bad_request", 9),
+        (body(t="cancel", id=9), "bad_request", 9),
+        (body(t="cancel", id=9, task=TASK[:15]), "bad_request", 9),
+        (body(t="cancel", id=9, task=TASK, attempt=101), "bad_request", 9),
         (body(t="ping", id=2**63), "bad_request", 0),
         (b"OFLD\x02" + b"\x91" * 4000 + b"\xc0", "bad_request", 0),
         (b"OFLD\x02\x82\xa1t\xa4ping\xa2xx" + b"\x91" * 3000 + b"\xc0", "bad_request", 0),
