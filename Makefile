@@ -29,11 +29,12 @@ train: setup  ## train an agent (STEPS=... sets how long)
 evaluate: setup  ## compare every policy on a network profile (PROFILE=congested)
 	$(PY) evaluate.py --profile $(PROFILE)
 
-# One worker more than cores, since one has the tests of links, which mostly wait (tests/conftest.py).
+# Two workers more than cores: one has the tests of links, one the chaos suite, which mostly wait
+# (tests/conftest.py).
 # Every test is in one of the two parts; the second runs, and is reported, whatever the first found.
 test: lint  ## linters, types, and the whole test suite: a part side by side, the rest one by one
 	@failed=0; set -x; \
-	$(PY) -m pytest -m "not alone" -n $$(($$(nproc) + 1)) --no-loadscope-reorder || failed=1; \
+	$(PY) -m pytest -m "not alone" -n $$(($$(nproc) + 2)) --no-loadscope-reorder || failed=1; \
 	$(PY) -m pytest -m alone || failed=1; \
 	exit $$failed
 

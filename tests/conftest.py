@@ -11,7 +11,14 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-ALONE = ("edge_server/",)
+ALONE = (
+    "edge_server/security/test_held_back.py",
+    "edge_server/test_edge_client.py",
+    "edge_server/test_edge_pool.py",
+    "edge_server/test_edge_server.py",
+    "edge_server/test_server_faults.py",
+    "edge_server/test_server_load.py",
+)
 """Every test of these is marked ``alone``."""
 LINKS = (
     "netem/",
@@ -23,7 +30,7 @@ LINKS = (
     "integration/test_evaluate_void.py",
 )
 """These open links or look for what links leave: beside others, but not beside each other."""
-EARLY = ("links", "integration/test_documented_commands.py")
+EARLY = ("links", "evidence/test_chaos_suite.py", "integration/test_documented_commands.py")
 """What takes longest begins first."""
 
 WORKER = "PYTEST_XDIST_WORKER" in os.environ
