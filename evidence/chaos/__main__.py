@@ -25,9 +25,9 @@ class ChaosOptions:
     """Inject faults, and judge what came of them."""
 
     short: bool = False
-    """The counts of continuous integration: about four minutes."""
+    """The counts of continuous integration: about two minutes."""
     full: bool = False
-    """All counts: about two hours."""
+    """All counts: the soak alone lasts an hour."""
     only: tuple[str, ...] = ()
     """Names of the rows to run; default: all."""
     count: int | None = None
