@@ -31,11 +31,17 @@ def _nothing_left() -> Iterator[None]:
 
 
 @pytest.fixture
-def port() -> Iterator[int]:
-    """Of a server with the tests' tasks."""
-    server = RunningServer(ServerConfig(port=0, workers=2, queue=64))
-    yield server.port
-    server.stop()
+def server() -> Iterator[RunningServer]:
+    """One with the tests' tasks; what is cancelled there is killed at once."""
+    running = RunningServer(ServerConfig(port=0, workers=2, queue=64, overrun_grace_s=0.0))
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def port(server: RunningServer) -> int:
+    """Of that server."""
+    return server.port
 
 
 @pytest.fixture

@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 
 import pytest
 import zmq
+from raw_client import RawClient
 from running_edge_server import RunningServer, children, open_descriptors, wait_until
 
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
 from edge_server.protocol import Cancel, Request, decode_request
+from edge_server.security.keys import ClientKeys
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +68,24 @@ def connect() -> Iterator[Connect]:
     yield make
     for client in clients:
         client.close()
+
+
+RawConnect = Callable[..., RawClient]
+
+
+@pytest.fixture
+def raw() -> Iterator[RawConnect]:
+    """Make clients that speak the protocol by hand, closed with the test."""
+    clients: list[RawClient] = []
+    with zmq.Context() as context:
+
+        def make(port: int, keys: ClientKeys | None = None) -> RawClient:
+            clients.append(RawClient(context, port, keys))
+            return clients[-1]
+
+        yield make
+        for client in clients:
+            client.close()
 
 
 Handler = Callable[[Request, bytes], list[list[bytes]]]

@@ -67,6 +67,16 @@ def note(payload: bytes) -> bytes:
     return b""
 
 
+def until(payload: bytes) -> bytes:
+    """Note its process in one file, then wait until the other exists."""
+    begun, go_on = payload.decode().split()
+    with open(begun, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    while not os.path.exists(go_on):
+        time.sleep(0.005)
+    return b"went on"
+
+
 TASKS: dict[str, Callable[[bytes], bytes]] = {
     "echo": lambda payload: payload,
     "sleep": sleep,
@@ -83,6 +93,7 @@ TASKS: dict[str, Callable[[bytes], bytes]] = {
     "grandchild": grandchild,
     "hog": lambda payload: bytes(len(bytearray(int(payload))) and 1),
     "note": note,
+    "until": until,
 }
 
 

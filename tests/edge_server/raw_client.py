@@ -5,13 +5,16 @@ from __future__ import annotations
 import zmq
 
 from edge_server.protocol import Cancel, Done, Failed, Run, decode_reply, encode, new_task_id
+from edge_server.security.keys import ClientKeys
 
 
 class RawClient:
     """One connection that sends requests without waiting and reads answers by request id."""
 
-    def __init__(self, context: zmq.Context, port: int) -> None:
+    def __init__(self, context: zmq.Context, port: int, keys: ClientKeys | None = None) -> None:
         self._socket = context.socket(zmq.DEALER)
+        if keys is not None:
+            keys.apply(self._socket)
         self._socket.setsockopt(zmq.LINGER, 0)
         self._socket.setsockopt(zmq.SNDHWM, 0)
         self._socket.setsockopt(zmq.RCVHWM, 0)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
+from dataclasses import replace
 
 import edge_server_tasks
 import pytest
 from running_edge_server import a_task, wait_until
 
+from edge_server.client import EdgeClient
+from offload.cancellation import Cancellation
 from offload.engine import DecisionEngine, TaskRecord
 from offload.types import (
     DecisionContext,
@@ -93,3 +98,54 @@ def test_one_outcome_each_whatever_the_server_does(start_server, connect):
     assert [record.outcome.value for record in records] == [
         "remote_ok", "fallback_ok", "fallback_ok", "failed", "fallback_ok",
     ]  # fmt: skip
+
+
+def hedged(client: EdgeClient, records: list[TaskRecord]) -> DecisionEngine:
+    return DecisionEngine(AlwaysEdge(), InProcess(), client, on_record=records.append, hedge=True)
+
+
+def test_what_the_device_has_done_the_edge_does_no_longer(start_server, connect):
+    """Its worker is at the next task long before the 60 s that the first would have taken."""
+    server = start_server()
+    client, other, records = connect(server.port), connect(server.port), list[TaskRecord]()
+    assert client.execute(a_task("sleep"), b"0", 30.0).output == b"slept"
+    (pid,) = server.server.worker_pids
+    with contextlib.closing(hedged(client, records)) as engine:
+        result = engine.run(a_task("sleep"), b"60", CONTEXT)
+        assert (result.outcome, result.output) == (Outcome.FALLBACK_OK, b"here")
+        assert wait_until(lambda: server.server._mailbox.tally.outcomes["cancelled"] == 1)
+        assert other.execute(a_task("echo"), b"next", 30.0).output == b"next"
+        assert server.server.worker_pids != [pid]
+    assert engine.late_answers == 0
+
+
+@pytest.mark.parametrize("hedge", [False, True])
+def test_a_caller_that_cancels_ends_the_task_on_both_sides(start_server, connect, hedge):
+    server = start_server(overrun_grace_s=0.0)
+    client, records, cancellation = connect(server.port), list[TaskRecord](), Cancellation()
+    context = replace(CONTEXT, task=replace(CONTEXT.task, deadline_s=60.0))
+    local, results = InProcess(), list[ExecutionResult]()
+    engine = DecisionEngine(
+        AlwaysEdge(),
+        local,
+        client,
+        budget_s=lambda context: 60.0,
+        on_record=records.append,
+        hedge=hedge,
+    )
+
+    def run() -> None:
+        results.append(engine.run(a_task("sleep"), b"60", context, cancellation=cancellation))
+
+    with contextlib.closing(engine):
+        thread = threading.Thread(target=run)
+        thread.start()
+        assert wait_until(lambda: server.server.state().running == 1)
+        cancellation.cancel()
+        thread.join(30.0)
+    assert [result.outcome for result in results] == [Outcome.FAILED]
+    assert "the caller cancelled it" in records[0].reason
+    assert wait_until(lambda: server.server.state().restarts == 1)
+    assert local.ran == []
+    late = engine.run(a_task("sleep"), b"0", context, cancellation=cancellation)
+    assert (late.outcome, local.ran) == (Outcome.FAILED, [])

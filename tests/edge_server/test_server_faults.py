@@ -5,30 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
 
 import pytest
-import zmq
-from raw_client import RawClient
 from running_edge_server import wait_until
 
 from edge_server.protocol import new_task_id
-
-RawConnect = Callable[[int], RawClient]
-
-
-@pytest.fixture
-def raw() -> Iterator[RawConnect]:
-    clients: list[RawClient] = []
-    with zmq.Context() as context:
-
-        def make(port: int) -> RawClient:
-            clients.append(RawClient(context, port))
-            return clients[-1]
-
-        yield make
-        for client in clients:
-            client.close()
 
 
 def runs(path) -> int:
