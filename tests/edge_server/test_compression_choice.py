@@ -134,7 +134,7 @@ def test_compressed_there_and_back_over_a_slow_link(start_server, connect):
 
 
 def test_a_server_without_zstd_is_never_sent_any(start_server, connect, monkeypatch):
-    monkeypatch.setattr("edge_server.server.ZSTD_AVAILABLE", False)
+    monkeypatch.setattr("edge_server.requests.ZSTD_AVAILABLE", False)
     choice = CompressionChoice(lambda: SLOW)
     client = connect(start_server().port, compressor=choice)
     client.ping()
