@@ -19,6 +19,7 @@ from stalls import Stalls
 from edge_server.pool import EdgePool
 from edge_server.pool_config import PoolConfig
 from edge_server.protocol import (
+    Cancel,
     Done,
     ErrorCode,
     Failed,
@@ -30,11 +31,14 @@ from edge_server.protocol import (
     encode,
     new_task_id,
 )
+from offload.cancellation import Cancellation
 from offload.engine import DecisionEngine, TaskRecord
 from offload.errors import (
     ConfigError,
     RemoteBusy,
+    RemoteCancelled,
     RemoteDisconnected,
+    RemoteError,
     RemoteFailure,
     RemoteTimeout,
 )
@@ -251,6 +255,69 @@ def test_no_retry_that_would_end_after_the_budget(fake_server, pool):
     assert time.monotonic() - start_s < 0.5
     assert info.value.retry_after_s == 60.0
     assert edge.retries == 0
+
+
+def cancelled_in_time(call: Callable[[Cancellation], object], started: threading.Event) -> bool:
+    """A call of a minute, cancelled once it has started, ends as cancelled well before that."""
+    cancellation, outcome = Cancellation(), list[bool]()
+
+    def run() -> None:
+        try:
+            call(cancellation)
+        except RemoteError as error:
+            outcome.append(isinstance(error, RemoteCancelled))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    assert started.wait(30.0)
+    cancellation.cancel()
+    thread.join(30.0)
+    return outcome == [True]
+
+
+def test_a_call_is_cancelled_while_it_waits_to_try_again(fake_server, pool):
+    refused = threading.Event()
+
+    def busy(request: Request, payload: bytes) -> list[list[bytes]]:
+        if isinstance(request, Ping):
+            return [[encode(Pong(request.id, TIMES, 10**7)), b""]]
+        refused.set()
+        return [[encode(Failed(request.id, ErrorCode.BUSY, "full", TIMES, 50.0)), b""]]
+
+    edge = pool(fake_server(busy), retry_share=1.0)
+    assert cancelled_in_time(lambda c: edge.execute_until(a_task("echo"), b"", 60.0, c), refused)
+
+
+def test_a_call_is_cancelled_while_it_waits_for_a_connection(fake_server, pool):
+    """Two connections, both with a request that is never answered."""
+    asked = threading.Semaphore(0)
+
+    def mute(request: Request, payload: bytes) -> list[list[bytes]]:
+        if isinstance(request, Ping):
+            return [[encode(Pong(request.id, TIMES, 10**7)), b""]]
+        asked.release()
+        return []
+
+    cancels: list[Cancel] = []
+    edge = pool(fake_server(mute, cancels), connections=2, heartbeat_timeout_s=30.0)
+    task, given_up = a_task("echo"), Cancellation()
+
+    def hang() -> None:
+        with pytest.raises(RemoteCancelled):
+            edge.execute_until(task, b"", 60.0, given_up)
+
+    threads = [threading.Thread(target=hang) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert all(asked.acquire(timeout=30.0) for _ in threads)
+    at_once = threading.Event()
+    at_once.set()
+    assert cancelled_in_time(lambda c: edge.execute_until(task, b"", 60.0, c), at_once)
+    assert cancels == []
+    given_up.cancel()
+    for thread in threads:
+        thread.join(30.0)
+    assert wait_until(lambda: len(cancels) == 2)
 
 
 def test_what_killed_a_worker_is_not_tried_again(start_server, pool):

@@ -110,6 +110,22 @@ def test_a_task_past_its_budget_is_answered_in_time_and_killed(server, connect, 
     assert wait_until(lambda: both_ready(client), 60.0)
 
 
+def test_a_cancelled_task_is_answered_at_once_and_its_worker_freed(server, connect, raw, tmp_path):
+    """Both workers are at tasks of 60 s; what waits for one of them runs when that is cancelled."""
+    client, file = raw(server.port), tmp_path / "pid"
+    running = [client.send("grandchild", f"{file}{n}".encode()) for n in range(2)]
+    assert wait_until(lambda: len(list(tmp_path.iterdir())) == 2, 30.0)
+    waiting = client.send("echo", b"next")
+    for number in running:
+        client.cancel(number)
+        assert client.status(number) == "cancelled"
+    assert client.status(waiting, 50.0) == "ok"
+    for n in range(2):
+        child = int((tmp_path / f"pid{n}").read_text())
+        assert wait_until(lambda pid=child: not alive(pid), 10.0)
+    assert wait_until(lambda: both_ready(connect(server.port)), 60.0)
+
+
 def test_a_node_is_killed_in_mid_task(cluster, server, connect, tmp_path):
     """The task on it is answered worker_died, the one beside it ends well, and work goes on."""
     clients = [connect(server.port) for _ in range(2)]

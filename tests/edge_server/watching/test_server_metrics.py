@@ -57,6 +57,8 @@ def test_a_page_holds_what_was_counted() -> None:
     tally.answered("ocr", None, compute_s=0.2, total_s=0.3, budget_s=1.0)
     tally.answered("ocr", None, compute_s=0.004, total_s=1.5, budget_s=1.0)  # too late
     tally.answered("hash", ErrorCode.BUSY, compute_s=0.0, total_s=0.0001, budget_s=1.0)
+    tally.answered("hash", ErrorCode.CANCELLED, compute_s=0.0, total_s=0.0, budget_s=1.0)
+    tally.idle_cancels += 3
     page = values(ServerPages(tally, lambda: STATE).metrics("").body.decode())
 
     def one(name: str, **labels: str) -> float:
@@ -64,11 +66,13 @@ def test_a_page_holds_what_was_counted() -> None:
 
     assert one("requests_total", outcome="ok") == 2
     assert one("requests_total", outcome="busy") == 1
+    assert one("requests_total", outcome="cancelled") == 1
+    assert one("idle_cancels_total") == 3
     assert one("late_answers_total") == 1
-    assert one("request_seconds_count") == 3
+    assert one("request_seconds_count") == 4
     assert one("request_seconds_sum") == pytest.approx(1.8001)
     assert one("queue_seconds_sum") == pytest.approx(0.1 + 1.496 + 0.0001)
-    assert one("queue_seconds_bucket", le="0.1") == 2
+    assert one("queue_seconds_bucket", le="0.1") == 3
     assert one("compute_seconds_count", kind="ocr") == 2
     assert one("compute_seconds_bucket", kind="ocr", le="0.005") == 1
     assert one("compute_seconds_bucket", kind="ocr", le="0.25") == 2
