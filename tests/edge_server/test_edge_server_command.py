@@ -115,6 +115,11 @@ def test_an_idle_server_has_imported_nothing_heavy():
             ["--bind", "192.0.2.1", *ANYBODY],
             "edge_server: cannot listen on 192.0.2.1:5555: the address is",
         ),
+        (["--executor", "ray"], "edge_server: executor ray and ray_address HOST:PORT go together"),
+        (
+            ["--executor", "ray", "--ray-address", "head"],
+            "edge_server: the Ray address is 'head'; give HOST:PORT",
+        ),
     ],
 )
 def test_bad_options_are_one_line_and_status_2(options, message):
