@@ -16,6 +16,7 @@ def runs(path) -> int:
     return len(path.read_text().splitlines()) if path.exists() else 0
 
 
+@pytest.mark.measured
 @pytest.mark.chaos
 def test_a_kill_in_mid_task_is_told_at_once_and_costs_one_task(
     start_server, connect, raw, tmp_path
@@ -72,8 +73,7 @@ def test_a_worker_killed_from_outside_twice_convicts_no_task_that_ends_well(star
     client = raw(server.port)
     for _ in range(3):
         doomed = client.send("sleep", b"0.4")
-        time.sleep(0.1)
-        assert server.server._dispatcher.busy == 1
+        assert wait_until(lambda: server.server._dispatcher.busy == 1)
         os.kill(server.server.worker_pids[0], signal.SIGKILL)
         assert client.status(doomed) == "worker_died"
         assert client.status(client.send("sleep", b"0.4")) == "ok"
@@ -96,6 +96,7 @@ def test_a_task_that_wants_too_much_memory_is_told_so_and_loses_its_worker(
     assert wait_until(lambda: watcher.stats().workers_replaced == 2)
 
 
+@pytest.mark.measured
 @pytest.mark.chaos
 def test_a_task_that_hangs_is_killed_at_the_servers_limit_and_kept_out_after_two(start_server, raw):
     client = raw(start_server(max_task_s=0.2, overrun_grace_s=0.0).port)
@@ -120,6 +121,7 @@ def test_a_budget_too_short_convicts_nobody(start_server, connect, raw):
     assert client.status(client.send("sleep", b"0.5")) == "ok"
 
 
+@pytest.mark.measured
 @pytest.mark.chaos
 def test_a_stopped_worker_leaves_no_task_unanswered(start_server, raw):
     """SIGSTOP with short tasks waiting at the worker: each ends at its own deadline."""
