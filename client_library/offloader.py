@@ -237,14 +237,14 @@ class Offloader:
         if result.outcome is Outcome.REMOTE_OK:
             site = "edge"
             self._edge_used_s = time.monotonic()
-        elif result.outcome is Outcome.FAILED:
+        elif not result.outcome.ok:
             site = ""
         return TaskReport(
             output=result.output,
             outcome=result.outcome,
             site=site,
             seconds=seconds,
-            deadline_met=result.outcome is not Outcome.FAILED and seconds <= deadline_s,
+            deadline_met=result.outcome.ok and seconds <= deadline_s,
             measured=_with_joules(result.cost, context, site),
             predicted_device=local_cost(context),
             predicted_edge=edge_cost(context),

@@ -45,7 +45,7 @@ class TaskReport:
     @property
     def ok(self) -> bool:
         """There is an answer."""
-        return self.outcome is not Outcome.FAILED
+        return self.outcome.ok
 
     @property
     def why(self) -> str:

@@ -13,7 +13,6 @@ from offload.types import (
     TaskInstance,
 )
 
-CANCELLED = "the caller cancelled it"
 NO_COST = PlacementCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
@@ -71,6 +70,10 @@ class Attempt:
         cost = replace(NO_COST, queue_s=self.lost_s)
         return ExecutionResult(Outcome.FAILED, b"", cost, detail=joined(self.reason, reason))
 
+    def cancelled(self) -> ExecutionResult:
+        """The result that nobody wants any more."""
+        return replace(self.failed("the caller cancelled it"), outcome=Outcome.CANCELLED)
+
     def fell_back(self, local: ExecutionResult) -> ExecutionResult:
         """The result of a local run after an edge attempt: the time lost counts as waiting."""
         cost = replace(local.cost, queue_s=local.cost.queue_s + self.lost_s)
@@ -92,7 +95,7 @@ class Attempt:
             decision_s=self.decided_s - self.started_s,
             lost_s=self.lost_s,
             budget_s=self.budget_s,
-            deadline_met=bool(in_time and result.outcome is not Outcome.FAILED),
+            deadline_met=in_time and result.outcome.ok,
             reason=result.detail,
         )
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from offload.attempt import CANCELLED, Attempt, TaskRecord
+from offload.attempt import Attempt, TaskRecord
 from offload.cancellation import Cancellation
 from offload.cost_model import edge_budget_s, transfer
 from offload.errors import ConfigError, OffloadError, RemoteError
@@ -128,12 +128,12 @@ class DecisionEngine:
             task: what to run.
             payload: its encoded input.
             context: what is known at this moment, of one task (numbers, not arrays).
-            cancellation: by which another thread ends the task early; it has then failed. An edge
-                that is at it is told, a local run is left to end.
+            cancellation: by which another thread ends the task early. An edge that is at it is
+                told, a local run is left to end.
 
         Returns:
             The result; ``outcome`` is FAILED with the reason in ``detail`` when neither side could
-            run it. Its cost counts the time lost on the edge.
+            run it, CANCELLED when the caller wished so. Its cost counts the time lost on the edge.
 
         Raises:
             ConfigError: the policy's answer is no placement.
@@ -189,7 +189,7 @@ class DecisionEngine:
     def _one_by_one(self, attempt: Attempt, cancellation: Cancellation) -> ExecutionResult:
         """The edge alone for its budget, then the device."""
         if cancellation.wished:
-            return attempt.failed(CANCELLED)
+            return attempt.cancelled()
         if attempt.chosen is Placement.LOCAL:
             return self._run_locally(attempt)
         attempt.budget_s = float(self._budget_s(attempt.context))
@@ -202,7 +202,7 @@ class DecisionEngine:
         except RemoteError as error:
             attempt.lost_s = self._clock.now() - sent_s
             if cancellation.wished:
-                return attempt.failed(CANCELLED)
+                return attempt.cancelled()
             attempt.reason = f"{type(error).__name__}: {error}"
             self._poison.saw(attempt.task, attempt.payload, error)
             return attempt.fell_back(self._run_locally(attempt))

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
-from offload.attempt import CANCELLED, Attempt, joined
+from offload.attempt import Attempt, joined
 from offload.cancellation import Cancellation
 from offload.errors import OffloadError, RemoteError
 from offload.interfaces import CancellableExecutor, Clock, Executor, QueueingExecutor
@@ -78,7 +78,7 @@ class HedgedRuns:
 
         Args:
             attempt: the task.
-            cancellation: by which the caller ends it early; it has then failed.
+            cancellation: by which the caller ends it early.
 
         Raises:
             OffloadError: a side refused it, and there is no other.
@@ -91,7 +91,7 @@ class HedgedRuns:
     def _run(self, race: _Race) -> ExecutionResult:
         attempt = race.attempt
         if race.given_up.done():
-            return attempt.failed(CANCELLED)
+            return attempt.cancelled()
         if attempt.chosen is Placement.EDGE:
             attempt.budget_s = max(0.0, attempt.deadline_s - self._clock.now())
             self._start(race, Placement.EDGE, attempt.budget_s)
@@ -117,7 +117,7 @@ class HedgedRuns:
             awaited = (*race.running, race.given_up)
             done, _ = wait(awaited, max(0.0, until_s - now_s), FIRST_COMPLETED)
             if race.given_up in done:
-                return attempt.failed(CANCELLED)
+                return attempt.cancelled()
             now_s = self._clock.now()
             if not done and may_switch and race.switch_s <= now_s < attempt.deadline_s:
                 left_s = attempt.deadline_s - now_s

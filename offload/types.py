@@ -298,6 +298,13 @@ class Outcome(StrEnum):
     FALLBACK_OK = "fallback_ok"
     """Sent to the edge, then finished on the device (timeout, BUSY or error)."""
     FAILED = "failed"
+    CANCELLED = "cancelled"
+    """Ended without a result because the caller wanted none any more."""
+
+    @property
+    def ok(self) -> bool:
+        """The task has a result."""
+        return self not in (Outcome.FAILED, Outcome.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,7 +56,7 @@ class ClientMetrics:
             self._outcomes[outcome] += 1
             self._seconds[outcome].add(record.total_s)
             self._lost_s += record.lost_s
-            self._missed += not record.deadline_met
+            self._missed += not (record.deadline_met or record.outcome is Outcome.CANCELLED)
             if record.outcome is Outcome.FALLBACK_OK:
                 self._fallbacks[_reason(record.reason)] += 1
 

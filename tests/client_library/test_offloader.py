@@ -14,6 +14,7 @@ from running_edge_server import RunningServer, free_port, wait_until
 
 from client_library.offloader import MOST_AT_ONCE
 from offload import TaskReport, connect
+from offload.engine import TaskRecord
 from offload.errors import ConfigError, UnknownNameError
 from offload.types import Outcome, Placement
 
@@ -133,13 +134,16 @@ def edge_is_busy(server: RunningServer, tasks: int) -> bool:
 
 
 def test_a_future_that_is_cancelled_frees_the_edge(server, offloader):
+    records = list[TaskRecord]()
     made = offloader(server.port, policy="always-edge")
+    made._on_record = records.append
     asked = {"deadline_s": 60.0, "local_s": 0.01}
     futures = [made.submit("sleep", b"50", **asked) for _ in range(2)]
     assert edge_is_busy(server, 2)
     assert all(future.cancel() for future in futures)
     assert all(future.cancelled() for future in futures)
     assert wait(futures, 20.0).not_done == set()
+    assert [record.outcome for record in records] == [Outcome.CANCELLED] * 2
     assert edge_is_busy(server, 0)
     assert made.submit("echo", b"next", **asked).result(30).output == b"next"
     done = made.submit("echo", b"done", **asked)

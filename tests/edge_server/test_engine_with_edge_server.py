@@ -143,9 +143,9 @@ def test_a_caller_that_cancels_ends_the_task_on_both_sides(start_server, connect
         assert wait_until(lambda: server.server.state().running == 1)
         cancellation.cancel()
         thread.join(30.0)
-    assert [result.outcome for result in results] == [Outcome.FAILED]
+    assert [result.outcome for result in results] == [Outcome.CANCELLED]
     assert "the caller cancelled it" in records[0].reason
     assert wait_until(lambda: server.server.state().restarts == 1)
     assert local.ran == []
     late = engine.run(a_task("sleep"), b"0", context, cancellation=cancellation)
-    assert (late.outcome, local.ran) == (Outcome.FAILED, [])
+    assert (late.outcome, local.ran) == (Outcome.CANCELLED, [])

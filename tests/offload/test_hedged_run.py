@@ -10,8 +10,16 @@ from collections.abc import Iterator
 import pytest
 from stalls import Stalls
 
+from offload.cancellation import Cancellation
 from offload.engine import DecisionEngine, TaskRecord
-from offload.errors import OffloadError, RemoteBusy, RemoteFailure, RemoteTimeout, TaskError
+from offload.errors import (
+    OffloadError,
+    RemoteBusy,
+    RemoteCancelled,
+    RemoteFailure,
+    RemoteTimeout,
+    TaskError,
+)
 from offload.local_queue import LocalQueue
 from offload.types import (
     DecisionContext,
@@ -311,3 +319,62 @@ def test_many_at_once_each_end_once_and_in_time(bench):
 def test_an_unknown_error_of_ours_is_an_outcome(bench):
     result, _ = bench.run(remote(0), local(0, OffloadError("odd")), context(), Placement.LOCAL)
     assert (result.outcome, result.detail) == (Outcome.FAILED, "odd")
+
+
+class Stoppable(Side):
+    """An edge that takes a minute unless it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(60.0, Outcome.REMOTE_OK)
+        self.stopped = threading.Event()
+
+    def execute_until(
+        self, task: TaskInstance, payload: bytes, budget_s: float, cancellation: Cancellation
+    ) -> ExecutionResult:
+        self.asked.append((time.monotonic(), budget_s))
+        wished = threading.Event()
+        with cancellation.waking(wished.set):
+            assert wished.wait(self.seconds)
+        self.stopped.set()
+        raise RemoteCancelled("cancelled")
+
+
+def test_the_edge_is_told_when_the_device_has_won(bench):
+    edge = Stoppable()
+    result, _ = bench.run(edge, local(0.05), context())
+    assert (result.outcome, result.output) == (Outcome.FALLBACK_OK, b"here")
+    assert edge.stopped.wait(30.0)
+    bench.engine.close()
+    assert bench.engine.late_answers == 0
+
+
+def test_the_edge_is_told_when_the_deadline_has_passed(bench):
+    edge = Stoppable()
+    result, _ = bench.run(edge, local(0.1), context(local_s=5.0, deadline_s=0.2))
+    assert result.outcome is Outcome.FAILED
+    assert edge.stopped.wait(30.0)
+
+
+def test_a_cancelled_task_ends_at_once_whatever_runs(bench):
+    """The edge and the device are both at it, neither would end in time."""
+    edge, here, wish = Stoppable(), local(2.0), Cancellation()
+    engine = DecisionEngine(
+        Placed(Placement.EDGE), here, edge, on_record=bench.records.append, hedge=True
+    )
+    bench.stack.enter_context(contextlib.closing(engine))
+    threading.Timer(0.3, wish.cancel).start()
+    given = context(local_s=59.8, deadline_s=60.0)  # so that the device starts at once
+    result = engine.run(TASK, b"in", given, cancellation=wish)
+    assert (result.outcome, len(edge.asked)) == (Outcome.CANCELLED, 1)
+    assert edge.stopped.wait(30.0)
+    assert [record.outcome for record in bench.records] == [Outcome.CANCELLED]
+    assert not bench.records[0].deadline_met
+
+
+def test_what_is_cancelled_before_it_starts_is_not_started(bench):
+    edge, here, wish = Stoppable(), local(0.1), Cancellation()
+    wish.cancel()
+    engine = DecisionEngine(Placed(Placement.EDGE), here, edge, hedge=True)
+    bench.stack.enter_context(contextlib.closing(engine))
+    assert engine.run(TASK, b"in", context(), cancellation=wish).outcome is Outcome.CANCELLED
+    assert (edge.asked, here.asked) == ([], [])

@@ -34,6 +34,7 @@ def test_every_kind_of_end_is_counted_and_served() -> None:
     metrics(record(edge, fallback, 0.9, reason="<made up by somebody>"))
     metrics(record(edge, fallback, 0.9, reason="no answer of the edge 0.100 s before the deadline"))
     metrics(record(edge, Outcome.FAILED, 0.1, reason="TaskError: bad input"))
+    metrics(record(local, Outcome.CANCELLED, 0.1))
     with (
         metrics.serve(0) as server,
         urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=10) as answer,
@@ -45,10 +46,11 @@ def test_every_kind_of_end_is_counted_and_served() -> None:
         for sample in family.samples
     }
     assert page["offload_decisions_total", "edge"] == 7
-    assert page["offload_decisions_total", "local"] == 1
+    assert page["offload_decisions_total", "local"] == 2
     assert page["offload_tasks_total", "remote_ok"] == 2
     assert page["offload_tasks_total", "fallback_ok"] == 4
     assert page["offload_tasks_total", "failed"] == 1
+    assert page["offload_tasks_total", "cancelled"] == 1
     assert page["offload_fallbacks_total", "RemoteTimeout"] == 1
     assert page["offload_fallbacks_total", "worker_died"] == 1
     assert page["offload_fallbacks_total", "other"] == 1
