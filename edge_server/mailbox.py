@@ -121,7 +121,7 @@ class Mailbox:
             self.undeliverable += 1
             return
         try:
-            self._router.send(peer, _MORE)
+            self._address(peer)
             self._router.send(encoded, _MORE)
             self._router.send(payload, _NOBLOCK, copy=size < ZERO_COPY_BYTES)
         except zmq.ZMQError as error:
@@ -129,6 +129,16 @@ class Mailbox:
             if error.errno not in (zmq.EHOSTUNREACH, zmq.EAGAIN):
                 raise
             self.undeliverable += 1
+
+    def _address(self, peer: bytes) -> None:
+        """Begin a message; raises what ``send`` does."""
+        try:
+            self._router.send(peer, _MORE)
+        except zmq.Again:
+            # libzmq looks only now and then whether the client has read something, so that a queue
+            # may seem full which is not; to be asked makes it look.
+            self._router.getsockopt(zmq.EVENTS)
+            self._router.send(peer, _MORE)
 
     def times(self, received_s: float, compute_s: float = 0.0) -> Times:
         """The times of a reply that goes out now."""

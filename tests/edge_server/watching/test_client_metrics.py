@@ -17,7 +17,7 @@ COST = PlacementCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 def record(
     chosen: Placement, outcome: Outcome, total_s: float, *, reason: str = "", lost_s: float = 0.0
 ) -> TaskRecord:
-    met = outcome is not Outcome.FAILED and total_s < 1.0
+    met = outcome.ok and total_s < 1.0
     task = TaskInstance("ocr", "small", 0)
     return TaskRecord(task, chosen, outcome, COST, total_s, 0.0, lost_s, 0.0, met, reason)
 
