@@ -77,6 +77,14 @@ def test_one_in_the_middle_of_the_queue_leaves_the_others_in_their_order(server)
     assert started(done) == [(0, 2)]
 
 
+def test_the_first_of_the_queue_leaves_and_the_next_is_first(server):
+    server.admit(long(1), 0.0)
+    server.admit(long(2, deadline_s=10.0), 0.0)
+    server.admit(long(3, deadline_s=30.0), 0.0)
+    server.cancel(cancel(long(2)), 1.0)
+    assert started(server.worker_result(0, TaskResult(compute_s=1.0), 1.0)) == [(0, 3)]
+
+
 def test_one_that_waits_at_the_worker_is_answered_and_its_result_dropped(server):
     for number in (1, 2, 3):
         server.admit(job(number), 0.0)
@@ -143,13 +151,19 @@ def test_a_worker_new_to_that_kind_has_all_of_the_grace_since_it_may_load_a_mode
     assert server.tick(3.0) == [Kill(0)]
 
 
-def test_a_grace_of_nothing_kills_at_once(server):
-    strict = Dispatcher(10, 60.0, 0.0)
+@pytest.mark.parametrize("grace_s", [0.0, 0.125])
+def test_nobody_has_more_than_the_grace(grace_s):
+    strict = Dispatcher(10, 60.0, grace_s)
     strict.worker_ready(0, 0.0)
     strict.admit(job(1), 0.0)
-    strict.cancel(cancel(job(1)), 1.0)
-    assert strict.next_tick_s() == 1.0
-    assert strict.tick(1.0) == [Kill(0)]
+    strict.worker_result(0, SHORT, 0.5)
+    strict.admit(job(2), 0.5)
+    strict.admit(job(3), 0.5)
+    strict.cancel(cancel(job(2)), 1.0)
+    killed = strict.tick(1.0)
+    assert strict.next_tick_s() == (1.125 if grace_s else 100.0)  # else the deadline of 3
+    killed += strict.tick(1.125)
+    assert killed == [Kill(0)]
 
 
 def test_cancelled_tasks_are_never_held_to_be_poison(server):
