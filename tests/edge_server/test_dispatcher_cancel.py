@@ -81,6 +81,7 @@ def test_the_first_of_the_queue_leaves_and_the_next_is_first(server):
     server.admit(long(1), 0.0)
     server.admit(long(2, deadline_s=10.0), 0.0)
     server.admit(long(3, deadline_s=30.0), 0.0)
+    server.admit(long(4, deadline_s=40.0, client=b"another"), 0.0)
     server.cancel(cancel(long(2)), 1.0)
     assert started(server.worker_result(0, TaskResult(compute_s=1.0), 1.0)) == [(0, 3)]
 
@@ -121,6 +122,8 @@ def test_one_that_ends_by_itself_keeps_its_worker(server):
     assert server.worker_result(0, TaskResult(b"late", compute_s=1.5), 1.5) == []
     assert server.tick(100.0) == []
     assert started(server.admit(job(2, deadline_s=200.0), 100.0)) == [(0, 2)]
+    assert server.admit(long(3, deadline_s=170.0), 100.0) == []
+    assert server.next_tick_s() == 160.0  # job 2's limit: nothing cancelled is left to look after
 
 
 def test_while_others_wait_the_worker_has_a_quarter_of_a_second(server):
