@@ -214,9 +214,9 @@ class EdgeClient:
         self._exchange.connection.update()
         return self._exchange.connection.congestion_control()
 
-    def unsent_bytes(self) -> int | None:
-        """Bytes sent that the server's kernel has not acknowledged; None: unknown. Any thread."""
-        return self._exchange.connection.unsent_bytes()
+    def acknowledged_bytes(self) -> int | None:
+        """Bytes of the connection that the server's kernel has; None: unknown. Any thread."""
+        return self._exchange.connection.acknowledged_bytes()
 
     def _send_ping(self, ballast_bytes: int = 0) -> Ping:
         ping = Ping(self._exchange.next_id())

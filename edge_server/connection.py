@@ -39,6 +39,8 @@ _EVENTS = (
 # about 1 s; a handshake that was cut short is not waited for much longer.
 _CONNECT_TIMEOUT_MS = 1500
 _HANDSHAKE_TIMEOUT_MS = 2500
+# Of struct tcp_info (linux/tcp.h): its length up to and with bytes_acked, and where its fields are.
+_TCP_INFO_BYTES, _RETRANSMITS, _BYTES_ACKED = 128, 2, 120
 _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 400
 
@@ -150,6 +152,22 @@ class Connection:
                 return None
             answer = fcntl.ioctl(self._kernel, termios.TIOCOUTQ, struct.pack("i", 0))
         return int(struct.unpack("i", answer)[0])
+
+    def acknowledged_bytes(self) -> int | None:
+        """Bytes that the server's kernel has acknowledged so far; None: unknown. Any thread."""
+        info = self._tcp_info()
+        return None if info is None else int(struct.unpack_from("=Q", info, _BYTES_ACKED)[0])
+
+    def is_stuck(self) -> bool:
+        """What was sent had to be sent again more than once, and is not acknowledged yet."""
+        info = self._tcp_info()
+        return info is not None and info[_RETRANSMITS] >= 2
+
+    def _tcp_info(self) -> bytes | None:
+        with self._kernel_lock:
+            if self._kernel is None:
+                return None
+            return self._kernel.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
 
     def congestion_control(self) -> str | None:
         """The congestion control in use, read back from the kernel; None: not connected."""

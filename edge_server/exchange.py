@@ -209,11 +209,11 @@ class Exchange:
         Args:
             request: what is given up.
             may_be_unsent: so many bytes that the server's kernel has not acknowledged are no upload
-                yet. After a timeout 0 is right: the link takes nothing.
+                yet, unless the link takes nothing. After a timeout that is what 0 means.
         """
         self.connection.update()
         unsent = self.connection.unsent_bytes()
-        if unsent is None or unsent > may_be_unsent:
+        if unsent is None or unsent > may_be_unsent or (unsent and self.connection.is_stuck()):
             self.reset()
             self.resets += 1
         elif isinstance(request, Run):

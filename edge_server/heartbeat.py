@@ -69,11 +69,12 @@ class Heartbeat:
     def _beat(self, client: EdgeClient) -> None:
         """Ping once, and draw the conclusion."""
         began_s = time.monotonic()
-        sending = self._lanes.sending()
+        before = self._lanes.acknowledged()
         try:
             self._rtt_s = client.ping(max(self._config.heartbeat_timeout_s, 4.0 * self._rtt_s))
         except RemoteError as error:
-            moved = any(sending.get(which) != n for which, n in self._lanes.sending().items())
+            now = self._lanes.acknowledged()
+            moved = any(now.get(which, 0) > count for which, count in before.items())
             if self._heard_s < began_s and not moved:
                 self._went_down(error)
             return

@@ -90,14 +90,14 @@ class Lanes:
             for client in self._idle:
                 client.reconnect()
 
-    def sending(self) -> dict[int, int]:
-        """Of each connection in use that the server's kernel owes acknowledgements: how many bytes.
+    def acknowledged(self) -> dict[int, int]:
+        """Of each connection in use: how many bytes the server's kernel has acknowledged.
 
-        Two looks that differ show that the link carries something.
+        More of them at a second look show that the link carries something.
         """
         with self._changed:
-            unsent = {id(client): client.unsent_bytes() for client in self._busy}
-        return {which: count for which, count in unsent.items() if count}
+            counts = {id(client): client.acknowledged_bytes() for client in self._busy}
+        return {which: count for which, count in counts.items() if count is not None}
 
     def _wake(self) -> None:
         with self._changed:
