@@ -283,3 +283,14 @@ def test_closing_twice_and_closing_under_way(start_server):
     with client, pytest.raises(RemoteTimeout):
         client.execute(a_task("sleep"), b"0.5", 0.05)
     client.close()
+
+
+def test_the_kernel_tells_how_much_was_acknowledged(start_server, connect):
+    client = connect(start_server().port)
+    assert client.acknowledged_bytes() is None  # not connected yet, or not known to be
+    client.ping(10.0)
+    before = client.acknowledged_bytes()
+    assert before is not None
+    client.execute(a_task("echo"), bytes(100_000), 30.0)
+    sent = 100_000 + 2 * 200  # headers and frames' lengths take less than 200 bytes
+    assert wait_until(lambda: 100_000 <= client.acknowledged_bytes() - before <= sent)
