@@ -27,6 +27,8 @@ LINKS = (
     "evidence/test_suite_live.py",
     "evidence/test_sweep_live.py",
     "integration/test_documented_links.py",
+    "integration/test_evaluate_live.py",
+    "integration/test_evaluate_proxy.py",
     "integration/test_evaluate_void.py",
 )
 """These open links or look for what links leave: beside others, but not beside each other."""

@@ -20,19 +20,20 @@ from running_edge_server import alive
 from netem.layout import STATE_DIRECTORY
 
 ROOT = Path(__file__).resolve().parents[2]
+SAMPLE = ROOT / "docs" / "traces" / "sample.csv"
+ANYWAY = "tests/integration/evaluate_anyway.py"
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.uml,
     pytest.mark.skipif(os.geteuid() != 0, reason="needs root"),
     pytest.mark.skipif(shutil.which("linux.uml") is None, reason="needs user-mode-linux"),
 ]
 
 
-def command(out: Path, *words: str) -> list[str]:
+def command(out: Path, *words: str, program: str = ANYWAY) -> list[str]:
     fixed = ["--runs", str(out / "none"), "--out", str(out), "--mode", "live", "--backend", "uml"]
     fixed.append("--no-report")
-    return [sys.executable, "evaluate.py", *fixed, *words]
+    return [sys.executable, program, *fixed, *words]
 
 
 def descendants(root: int) -> set[int]:
@@ -111,7 +112,7 @@ def test_a_short_live_run_measures_both_sides_and_leaves_nothing(tmp_path):
     file = tmp_path / "summary.json"
     words = ("--profile", "5g", "--tasks", "8", "--max-local", "0.1", "--watch")
     words += ("--json", str(file))
-    run = Watched(command(tmp_path, *words))
+    run = Watched(command(tmp_path, *words, program="evaluate.py"))
     printed, errors = run.process.communicate(timeout=110)
     if run.process.returncode == 3:
         pytest.skip(f"this machine became too busy for a live run: {errors}")
@@ -178,3 +179,33 @@ def test_interrupted_in_the_middle_it_leaves_nothing(tmp_path, number, code):
     assert run.process.returncode == code
     assert "Traceback" not in errors
     assert not run.left()
+
+
+@pytest.mark.slow
+def test_a_live_run_replays_the_trace(tmp_path: Path) -> None:
+    file = tmp_path / "live.json"
+    words = ("--trace", str(SAMPLE), "--tasks", "3", "--max-local", "0.1")
+    words += ("--policies", "maui-measured,always-local", "--json", str(file))
+    done = subprocess.run(
+        command(tmp_path, *words),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(file.read_text())
+    assert (summary["profile"], summary["mode"], summary["backend"]) == ("sample", "live", "uml")
+    folder = next(tmp_path.glob("*sample-live"))
+    details = json.loads((folder / "result.json").read_text())
+    assert details["details"]["trace"] == {"name": "sample", "rows": 40, "length_s": 20.0}
+    notes = " ".join(details["notes"])
+    assert "downlink: 2 of 40 rows raised to 100 kbit/s" in notes
+    assert "rows set" in notes
+    with (folder / "decisions.csv").open() as decisions:
+        rows = list(csv.DictReader(decisions))
+    assert len(rows) == 3
+    for row in rows:
+        assert row["trace"] == "sample"
+        assert 0.0 <= float(row["trace_s"]) < 20.0

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
-import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -133,33 +131,3 @@ def test_training_on_traces(
         train.main(train.TrainOptions(resume=made, traces=folder))
     with pytest.raises(ConfigError, match="--profile and --traces each say"):
         train.main(train.TrainOptions(traces=folder, profile="lte"))
-
-
-@pytest.mark.alone
-@pytest.mark.slow
-@pytest.mark.uml
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-@pytest.mark.skipif(shutil.which("linux.uml") is None, reason="needs user-mode-linux")
-def test_a_live_run_replays_the_trace(tmp_path: Path) -> None:
-    file = tmp_path / "live.json"
-    done = evaluate(
-        tmp_path, "--trace", str(SAMPLE), "--mode", "live", "--backend", "uml", "--tasks", "3",
-        "--max-local", "0.1", "--policies", "maui-measured,always-local", "--json", str(file),
-    )  # fmt: skip
-    if done.returncode == 3:
-        pytest.skip(f"this machine is too busy for a live run: {done.stderr}")
-    assert done.returncode == 0, done.stderr
-    summary = json.loads(file.read_text())
-    assert (summary["profile"], summary["mode"], summary["backend"]) == ("sample", "live", "uml")
-    folder = next(tmp_path.glob("*sample-live"))
-    details = json.loads((folder / "result.json").read_text())
-    assert details["details"]["trace"] == {"name": "sample", "rows": 40, "length_s": 20.0}
-    notes = " ".join(details["notes"])
-    assert "downlink: 2 of 40 rows raised to 100 kbit/s" in notes
-    assert "rows set" in notes
-    with (folder / "decisions.csv").open() as decisions:
-        rows = list(csv.DictReader(decisions))
-    assert len(rows) == 3
-    for row in rows:
-        assert row["trace"] == "sample"
-        assert 0.0 <= float(row["trace_s"]) < 20.0

@@ -71,7 +71,7 @@ EVALUATION: tuple[Row, ...] = (
     ),
     (
         ("python evaluate.py --trace FILE",),
-        ByTest(("integration/test_evaluate_traces.py::test_a_live_run_replays_the_trace",)),
+        ByTest(("integration/test_evaluate_live.py::test_a_live_run_replays_the_trace",)),
     ),
     (
         (
