@@ -103,8 +103,9 @@ def mutated_messages(run: RowRun) -> list[Bound]:
     """Mutated multiparts, frames in the wrong order or number, and forged identities.
 
     One part goes through libzmq, so each message arrives whole and has to be answered, but for
-    cancels, which have no answer of their own; the other is bytes below ZMTP: broken greetings, commands, frame headers. Identities are forged by
-    claiming one that a connection has already, which speaks on and has to be answered.
+    cancels, which have no answer of their own; the other is bytes below ZMTP: broken greetings,
+    commands, frame headers. Identities are forged by claiming one that a connection has already,
+    which speaks on and has to be answered.
     """
     with Server(run.history, {"workers": 1}) as server, bystander(run, server):
         wait_until_served(run)
