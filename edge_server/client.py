@@ -7,6 +7,7 @@ import time
 
 import zmq
 
+from edge_server.client_errors import checked_budget
 from edge_server.client_hooks import Compressor, LinkObserver
 from edge_server.compression import decompress
 from edge_server.connection import Connection
@@ -22,7 +23,6 @@ from edge_server.protocol import (
     check_frames,
     new_task_id,
 )
-from edge_server.refusal import checked_budget
 from edge_server.security.keys import ClientKeys
 from edge_server.server_view import ServerView, Spent
 from edge_server.sockets import set_congestion_control

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import zmq
 
+from edge_server.client_errors import error_of
 from edge_server.connection import Connection, LinkUp
 from edge_server.protocol import (
     Cancel,
@@ -26,7 +27,6 @@ from edge_server.protocol import (
     decode_reply,
     encode,
 )
-from edge_server.refusal import error_of
 from edge_server.sockets import ZERO_COPY_BYTES
 from edge_server.wish import Wish
 from offload.errors import RemoteDisconnected, RemoteFailure, RemoteTimeout
@@ -150,7 +150,7 @@ class Exchange:
         Raises:
             RemoteCancelled: the caller wants it no longer.
             RemoteTimeout: none came in time; RemoteDisconnected where the connection broke.
-            RemoteError: the server refused, as :func:`edge_server.refusal.error_of` says.
+            RemoteError: the server refused, as :func:`edge_server.client_errors.error_of` says.
             ProtocolError: what came is none of this protocol.
         """
         losses = self._losses

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 import zmq
 
 from edge_server.client import EdgeClient
+from edge_server.client_errors import checked_budget
 from edge_server.client_hooks import Compressor, LinkObserver
 from edge_server.heartbeat import Heartbeat
 from edge_server.lanes import Lanes
 from edge_server.pool_config import PoolConfig
 from edge_server.protocol import new_task_id
-from edge_server.refusal import checked_budget
 from edge_server.retry_budget import RetryBudget
 from edge_server.security.keys import ClientKeys
 from offload.cancellation import Cancellation
