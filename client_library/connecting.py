@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from client_library.known_link import KnownLink
-from client_library.offloader import Offloader, Sides
+from client_library.offloader import Offloader
 from client_library.own_traffic import OwnTraffic
 from client_library.predictions import Predictions
+from client_library.sides import Sides
 from edge_server.compression_choice import CompressionChoice
 from edge_server.pool import EdgePool
 from edge_server.pool_config import PoolConfig

@@ -8,55 +8,29 @@ import math
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
-from client_library.known_link import KnownLink
-from client_library.predictions import Prediction, Predictions
+from client_library.explained import Explained
+from client_library.predictions import Predictions
 from client_library.report import TaskReport
+from client_library.sides import LEAST_S, Sides, with_joules
 from client_library.task_threads import TaskThreads
-from edge_server.pool import EdgePool
-from offload.attempt import NO_COST
 from offload.cancellation import Cancellation
 from offload.cost_model import edge_cost, local_cost
-from offload.energy_model import CPU_BUSY_W, IDLE_W
 from offload.engine import DecisionEngine, OnRecord, TaskRecord
 from offload.errors import ConfigError
 from offload.interfaces import Policy
-from offload.local_executor import LocalExecutor
 from offload.local_queue import LocalQueue
 from offload.types import (
-    NEVER_S,
     DecisionContext,
-    DeviceState,
-    EdgeState,
     ExecutionResult,
     Objective,
     Outcome,
-    Placement,
-    PlacementCost,
-    RadioPower,
     TaskInstance,
-    TaskProfile,
-    Transfer,
 )
 
 MOST_AT_ONCE = 64
 """Tasks under way; further ones wait their turn, and their deadline runs."""
-_LEAST_S = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """Where tasks can run, and what is known of the way there and of the device."""
-
-    local: LocalExecutor
-    edge: EdgePool
-    link: KnownLink
-    radio: RadioPower
-    battery: float
-    congestion_control: str
 
 
 class Offloader:
@@ -96,7 +70,7 @@ class Offloader:
         self._edge_used_s = -math.inf
         self._closed = False
         self._queue = LocalQueue(sides.local, self._expected_s.__getitem__)
-        self._policy = _Explained(policy, self._own)
+        self._policy = Explained(policy, self._own)
         self._engine = DecisionEngine(
             self._policy, self._queue, sides.edge, sides.link, on_record=self._keep, hedge=True
         )
@@ -188,7 +162,13 @@ class Offloader:
         expected = self._predictions.of(kind, len(payload))
         task = TaskInstance(kind, "", next(self._numbers))
         left_s = deadline_s - (time.monotonic() - asked_s)
-        context = self._context(expected, len(payload), max(_LEAST_S, left_s))
+        context = self._sides.context(
+            expected,
+            len(payload),
+            max(LEAST_S, left_s),
+            queue_s=self._queue.backlog_s(),
+            edge_used_s=self._edge_used_s,
+        )
         self._own.is_guess = expected.is_guess
         self._expected_s[task] = expected.local_s
         try:
@@ -203,32 +183,6 @@ class Offloader:
         if self._sides.local.pid is None:
             self._queue.between_tasks(self._start_child)
         return report
-
-    def _context(
-        self, expected: Prediction, payload_bytes: int, deadline_s: float
-    ) -> DecisionContext:
-        sides = self._sides
-        queue_s = self._queue.backlog_s()
-        edge = sides.edge.edge_state()
-        local_s = max(expected.local_s, _LEAST_S)
-        tail_s = self._edge_used_s + float(sides.radio.tail_s) - time.monotonic()
-        return DecisionContext(
-            link=sides.link.state(),
-            task=TaskProfile(
-                local_s=local_s,
-                edge_s=max(expected.edge_s, _LEAST_S),
-                input_bytes=float(payload_bytes),
-                output_bytes=expected.output_bytes,
-                deadline_s=deadline_s,
-            ),
-            device=DeviceState(
-                queue_s, sides.battery, sides.radio, max(0.0, tail_s), CPU_BUSY_W, IDLE_W
-            ),
-            edge=EdgeState(edge.queue_s, min(float(edge.age_s), NEVER_S)),
-            reference_s=queue_s + local_s,
-            reference_j=CPU_BUSY_W * local_s,
-            congestion_control=sides.congestion_control,
-        )
 
     def _report(self, result: ExecutionResult, seconds: float, deadline_s: float) -> TaskReport:
         context: DecisionContext = self._own.context
@@ -245,7 +199,7 @@ class Offloader:
             site=site,
             seconds=seconds,
             deadline_met=result.outcome.ok and seconds <= deadline_s,
-            measured=_with_joules(result.cost, context, site),
+            measured=with_joules(result.cost, context, site),
             predicted_device=local_cost(context),
             predicted_edge=edge_cost(context),
             placed=record.chosen,
@@ -266,42 +220,6 @@ class Offloader:
     def _check_open(self) -> None:
         if self._closed:
             raise ConfigError("this offloader is closed; connect again")
-
-
-class _Explained:
-    """A policy that leaves to each thread what it was shown.
-
-    A kind of which nothing is known runs on the device once, to be measured.
-    """
-
-    sees_truth = False
-
-    def __init__(self, policy: Policy, own: threading.local) -> None:
-        self.name = policy.name
-        self._policy = policy
-        self._own = own
-
-    def decide(self, context: DecisionContext) -> Any:
-        """See :class:`offload.interfaces.Policy`."""
-        self._own.context = context
-        if self._own.is_guess:
-            return int(Placement.LOCAL)
-        return self._policy.decide(context)
-
-
-def _with_joules(cost: PlacementCost, context: DecisionContext, site: str) -> PlacementCost:
-    """The measured seconds, and what the energy model makes of them."""
-    if site == "edge":
-        measured = replace(
-            context,
-            moved=Transfer(cost.upload_s, cost.download_s),
-            task=replace(context.task, edge_s=cost.compute_s),
-            edge=replace(context.edge, queue_s=cost.queue_s),
-        )
-        return edge_cost(measured)
-    if site == "device":
-        return replace(cost, cpu_j=context.device.cpu_w * cost.compute_s)
-    return replace(NO_COST, queue_s=cost.queue_s)
 
 
 def _checked(deadline_s: float) -> float:
