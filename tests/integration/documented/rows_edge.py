@@ -104,7 +104,7 @@ EDGE: tuple[Row, ...] = (
     ),
     (
         (
-            "podman build -f deploy/container/Dockerfile -t offload-edge .",
+            "podman build --format docker -f deploy/container/Dockerfile -t offload-edge .",
             "podman volume create keys",
             "podman run --rm -v keys:DIR offload-edge keygen DIR",
             "podman compose -f deploy/container/compose.yaml up -d",
