@@ -41,7 +41,7 @@ def quiet_enough(monkeypatch):
 def test_a_sweep_goes_on_where_it_stopped_is_void_once_and_finds_its_crossover(
     tmp_path, monkeypatch
 ):
-    sweeping = SweepOptions(sweep="rtt", points="4,600", kinds="ocr/small", repeats=1)
+    sweeping = SweepOptions(sweep="rtt", points="4,800", kinds="ocr/small", repeats=1)
     options = EvaluateOptions(sweeping=sweeping, out=tmp_path)
     settings, _ = choose_settings(sweeping, options)
     write_json(tmp_path / SETTINGS, settings.as_dict())
@@ -82,7 +82,7 @@ def test_a_sweep_goes_on_where_it_stopped_is_void_once_and_finds_its_crossover(
         (latency, *_) = csv.DictReader(file)
     # 0.12 s at the edge, 0.5 s on the device; 18 kB take two round trips or more.
     assert latency["better"] == "crosses"
-    assert 4.0 < float(latency["crossover"]) < 600.0
+    assert 4.0 < float(latency["crossover"]) < 800.0
     assert latency["low"] == ""  # one repetition
     notes = json.loads((tmp_path / "summary.json").read_text())["notes"]
     assert any("and run again: 1 repetitions" in note for note in notes)
