@@ -161,8 +161,7 @@ class EdgeServer:
 
     def stop(self) -> None:
         """Ask :meth:`serve` to drain and return. The second call ends the grace period."""
-        if not self._context.closed:
-            self._stop.send()
+        self._stop.send()
 
     def stop_on_signals(self) -> None:
         """Have SIGTERM and SIGINT stop this server; to be called in the main thread."""

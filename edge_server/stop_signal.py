@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import threading
 
 
 class StopSignal:
@@ -13,15 +14,19 @@ class StopSignal:
     def __init__(self) -> None:
         self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._on_signals = False
+        self._closing = threading.Lock()
+        self._closed = False
 
     def fileno(self) -> int:
         """The end to watch for reading."""
         return self._read
 
     def send(self) -> None:
-        """Ask the loop to stop; from any thread."""
-        with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop as well
-            os.write(self._write, b"x")
+        """Ask the loop to stop; from any thread, also when it has."""
+        with self._closing:
+            if not self._closed:
+                with contextlib.suppress(BlockingIOError):  # a full pipe wakes the loop as well
+                    os.write(self._write, b"x")
 
     def take(self) -> int:
         """How often it was asked since the last call."""
@@ -42,5 +47,7 @@ class StopSignal:
         """Close the pipe, and let go of the signals' wake-up."""
         if self._on_signals:
             signal.set_wakeup_fd(-1)
-        os.close(self._read)
-        os.close(self._write)
+        with self._closing:
+            self._closed = True
+            os.close(self._read)
+            os.close(self._write)

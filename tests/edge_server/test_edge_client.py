@@ -160,9 +160,8 @@ def test_a_slow_upload_counts_as_upload(start_server, connect):
         client = connect(relay.port)
         client.ping()
         cost = client.execute(a_task("echo"), bytes(250_000), 5.0).cost
-    assert cost.upload_s == pytest.approx(0.5, abs=0.15)
-    assert cost.download_s < 0.1
-    assert cost.queue_s + cost.compute_s < 0.1
+    assert cost.upload_s >= 0.4
+    assert cost.upload_s > 2.0 * (cost.download_s + cost.queue_s + cost.compute_s)
 
 
 def test_transfer_is_split_by_the_clock_offset_of_another_machine(fake_server, connect):

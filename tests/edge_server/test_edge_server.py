@@ -15,6 +15,7 @@ from running_edge_server import a_task, alive, wait_until
 from edge_server.config import ServerConfig
 from edge_server.protocol import Done, Failed, Run, decode_reply, encode, new_task_id
 from edge_server.server import EdgeServer
+from edge_server.stop_signal import StopSignal
 from offload.errors import ConfigError, RemoteBusy, RemoteError, RemoteFailure, RemoteTimeout
 from offload.types import Outcome
 
@@ -392,3 +393,15 @@ def test_settings_out_of_bounds(settings):
 def test_only_functions_that_workers_can_import():
     with pytest.raises(ConfigError, match="top-level function"):
         EdgeServer(ServerConfig(port=0), run_task=lambda kind, payload: payload)
+
+
+def test_a_stop_that_comes_as_the_server_ends_is_no_error():
+    """Nor does it write into what has the pipe's descriptors by then."""
+    stop = StopSignal()
+    stop.close()
+    reader, writer = os.pipe2(os.O_NONBLOCK)
+    stop.send()
+    with pytest.raises(BlockingIOError):
+        os.read(reader, 1)
+    os.close(reader)
+    os.close(writer)
