@@ -38,6 +38,7 @@ def quiet_enough(monkeypatch):
     monkeypatch.setattr(netem.baseline, "PAUSE_S", 0.0)
 
 
+@pytest.mark.measured
 def test_a_sweep_goes_on_where_it_stopped_is_void_once_and_finds_its_crossover(
     tmp_path, monkeypatch
 ):
