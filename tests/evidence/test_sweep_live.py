@@ -28,7 +28,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def quiet_enough(monkeypatch):
-    """Nothing here depends on how busy the machine is: baselines pass, unless a test says so."""
+    """However busy the machine is, baselines pass, unless a test says otherwise."""
     try:
         choose_backend("auto", need_packets=True)
     except BackendError as error:
