@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -46,6 +47,8 @@ def _serve(config: ServerConfig) -> int:
     from edge_server.watching.logs import configure_logs
 
     configure_logs(config.log_format, config.log_level)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each connection takes one
     with EdgeServer(config) as server:
         server.stop_on_signals()
         server.start()

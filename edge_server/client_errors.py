@@ -21,7 +21,7 @@ def error_of(reply: Failed) -> RemoteError:
     if reply.code is ErrorCode.BUSY:
         return RemoteBusy(message, reply.retry_after_s)
     if reply.code in (ErrorCode.EXPIRED, ErrorCode.OVERRUN):
-        return RemoteTimeout(message)
+        return RemoteTimeout(message, unanswered=False)
     if reply.code is ErrorCode.CANCELLED:
         return RemoteCancelled(message)
     return RemoteFailure(reply.code, reply.message)

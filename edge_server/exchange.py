@@ -102,11 +102,12 @@ class Exchange:
         while self.connection.state is not LinkUp.READY:
             left_s = deadline_s - time.monotonic()
             if self.connection.state is LinkUp.REFUSED:
-                raise RemoteDisconnected(self._no_answer())
+                raise RemoteDisconnected(self._no_answer(), unanswered=False)
             if self.connection.state is LinkUp.NOT_LET_IN:
                 self._knock_again()
             if left_s <= 0:
-                raise RemoteDisconnected(f"no connection to {self._endpoint} within the budget")
+                why = f"no connection to {self._endpoint} within the budget"
+                raise RemoteDisconnected(why, unanswered=False)
             self.connection.poll(left_s, self.wish.descriptor)
             self.wish.check()
         self._losses = self.connection.losses
@@ -138,7 +139,8 @@ class Exchange:
             socket.send(payload, zmq.NOBLOCK, copy=len(payload) < ZERO_COPY_BYTES)
         except zmq.Again:
             self._give_up(header)
-            raise RemoteTimeout(f"{self._endpoint} takes no more data") from None
+            why = f"{self._endpoint} takes no more data"
+            raise RemoteTimeout(why, unanswered=False) from None
 
     def reply_to(
         self, request: Request, expected: type[ReplyT], deadline_s: float

@@ -58,7 +58,9 @@ class Lanes:
             if cancellation.wished:
                 raise RemoteCancelled("the caller cancelled it before it had a connection")
             if not free:
-                raise RemoteTimeout("every connection was in use for the whole budget")
+                raise RemoteTimeout(
+                    "every connection was in use for the whole budget", unanswered=False
+                )
             client = self._idle.pop()  # the one used last: its window is open
             self._busy.append(client)
             self._bulk_left -= bulk

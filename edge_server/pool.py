@@ -147,17 +147,20 @@ class EdgePool:
             self.requests += 1
         call = _Call(task, payload, asked_s, deadline_s, cancellation, new_task_id())
         attempt = 1
+        unanswered = False
         while True:
             try:
                 return self._attempt(call, attempt)
-            except (RemoteBusy, RemoteDisconnected) as error:
-                if not self._may_retry(error, call, attempt):
+            except RemoteError as error:
+                error.unanswered = unanswered = unanswered or error.unanswered
+                may_help = isinstance(error, RemoteBusy | RemoteDisconnected)
+                if not may_help or not self._may_retry(error, call, attempt):
                     raise
             attempt += 1
 
     def _attempt(self, call: _Call, attempt: int) -> ExecutionResult:
         if self._heartbeat.is_down:
-            raise RemoteDisconnected(f"{self._where} is down: {self.why_down}")
+            raise RemoteDisconnected(f"{self._where} is down: {self.why_down}", unanswered=False)
         with self._lanes.lane(len(call.payload), call.deadline_s, call.cancellation) as client:
             began_s = time.monotonic()
             try:

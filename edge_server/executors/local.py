@@ -6,6 +6,7 @@ which the server's loop watches beside its sockets.
 
 from __future__ import annotations
 
+import logging
 import select
 import time
 
@@ -15,6 +16,7 @@ from edge_server.jobs import Job
 from offload.task_function import RunTask, reference
 
 _RESTART_DELAY_S = 0.5
+_log = logging.getLogger(__name__)
 
 
 class LocalExecutor:
@@ -48,7 +50,11 @@ class LocalExecutor:
         self._epoll = select.epoll()
 
     def start(self) -> None:
-        """Start the workers."""
+        """Start the workers that are missing.
+
+        Raises:
+            OSError: there is no descriptor or no process to be had.
+        """
         while len(self._workers) < self.capacity:
             self._start_one()
 
@@ -78,7 +84,7 @@ class LocalExecutor:
         # Not before: a new worker may get a descriptor that an event of this poll is about.
         if self._restart_at_s is not None and time.monotonic() >= self._restart_at_s:
             self._restart_at_s = None
-            self.start()
+            self._replace()
         return events
 
     def submit(self, worker: int, job: Job) -> None:
@@ -115,6 +121,14 @@ class LocalExecutor:
     def pids(self) -> list[int]:
         """The workers' process ids."""
         return [worker.process.pid for worker in self._workers.values()]
+
+    def _replace(self) -> None:
+        """Start the workers that are missing; where the system refuses, try again later."""
+        try:
+            self.start()
+        except OSError as error:
+            _log.error("no worker can be started, for now: %s", error)
+            self._restart_at_s = time.monotonic() + _RESTART_DELAY_S
 
     def _start_one(self) -> None:
         worker = WorkerProcess(self._started, self._run_task, self._memory_bytes)

@@ -6,6 +6,7 @@ writes, harms no other. Nothing here waits, but for the end of a process that wa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -41,6 +42,9 @@ class WorkerProcess:
         number: its name for the server.
         was_ready: it has said that it is ready.
         outgoing: what the channel has not taken yet.
+
+    Raises:
+        OSError: there is no descriptor or no process to be had; nothing is left behind.
     """
 
     def __init__(self, number: int, run_task: str, memory_bytes: int) -> None:
@@ -51,12 +55,19 @@ class WorkerProcess:
         self._body: memoryview | None = None  # a large body that is coming in
         self._filled = 0
         self._header: tuple[int, float, int] = (0, 0.0, 0)
-        self.channel, theirs = socket.socketpair()
-        for end in (self.channel, theirs):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
-        inputs, outputs = area_descriptor(), area_descriptor()
-        self._inputs, self._outputs = SharedArea(inputs), SharedArea(outputs)
-        with theirs:
+        with contextlib.ExitStack() as spent, contextlib.ExitStack() as kept:
+            self.channel, theirs = socket.socketpair()
+            kept.enter_context(self.channel)
+            spent.enter_context(theirs)
+            for end in (self.channel, theirs):
+                end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _CHANNEL_BYTES)
+            inputs = area_descriptor()
+            spent.callback(os.close, inputs)
+            outputs = area_descriptor()
+            spent.callback(os.close, outputs)
+            self._inputs, self._outputs = SharedArea(inputs), SharedArea(outputs)
+            kept.callback(self._inputs.close)
+            kept.callback(self._outputs.close)
             environment = {
                 **os.environ,
                 **_ONE_THREAD,
@@ -73,10 +84,11 @@ class WorkerProcess:
                 pass_fds=descriptors,
                 process_group=0,  # so that a kill also reaches what a task started
             )
-        os.close(inputs)
-        os.close(outputs)
+            kept.callback(self.process.wait)
+            kept.callback(self.kill)
+            self.pidfd = os.pidfd_open(self.process.pid)
+            kept.pop_all()
         self.channel.setblocking(False)
-        self.pidfd = os.pidfd_open(self.process.pid)
 
     def submit(self, job: Job) -> None:
         """Put a job behind what is to be written."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import time
 from collections import Counter
 
@@ -22,6 +23,7 @@ FRAME_SLACK_BYTES = 2**20
 libzmq close the connection."""
 _HANDSHAKE_MS = 10_000
 """libzmq's own default is 30 s; a handshake takes three round trips."""
+_OWN_DESCRIPTORS, _DESCRIPTORS_A_WORKER = 40, 8
 _log = logging.getLogger(__name__)
 
 
@@ -65,8 +67,7 @@ class Gate:
     def counts(self) -> Counter[str]:
         """Handshakes ``accepted`` and ``refused``, connections ``closed_*`` by reason.
 
-        Of the refused, ``not_authorised`` and ``too_often`` had a key; ``accept_failed``: there was
-        no descriptor for a connection.
+        Of the refused, ``not_authorised`` and ``too_often`` had a key.
         """
         counts = self._guarded.counts.copy()
         if self._authenticator is not None:
@@ -92,7 +93,7 @@ class Gate:
             socket,
             config.max_message_bytes + MAX_HEADER_BYTES + FRAME_SLACK_BYTES,
             config.max_heap_bytes,
-            config.max_connections,
+            _most_connections(config),
         )
 
     def listening_descriptor(self) -> int | None:
@@ -170,3 +171,18 @@ class Gate:
         if self._allowed is None or connection.user is None:
             return False
         return self._allowed.name_of(connection.user) is None
+
+
+def _most_connections(config: ServerConfig) -> int:
+    """As many as the settings say, if descriptors last, also for what comes between two looks."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return config.max_connections
+    spare = limit - _OWN_DESCRIPTORS - _DESCRIPTORS_A_WORKER * config.workers
+    most = max(1, spare * 3 // 4)
+    if most < config.max_connections:
+        _log.warning(
+            "at most %d connections, not %d: this process may have %d descriptors (ulimit -n)",
+            most, config.max_connections, limit,
+        )  # fmt: skip
+    return min(most, config.max_connections)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +19,9 @@ from running_edge_server import a_task, wait_until
 
 from edge_server.__main__ import main
 from edge_server.client import EdgeClient
+from edge_server.config import ServerConfig
 from edge_server.protocol import Done, Ping, Pong, Run, decode_reply, encode, new_task_id
+from edge_server.security.gate import _most_connections
 from edge_server.security.heap import heap_bytes
 from evidence.chaos.zmtp import RawPeer, frame, greeting
 
@@ -114,6 +120,32 @@ def test_silent_connections_make_room_for_those_that_speak(start_server, connect
     finally:
         for peer in peers:
             peer.socket.close()
+
+
+def test_a_server_without_a_descriptor_left_goes_on(served_process):
+    """Beyond what it may keep to itself connections are closed; here it had no time to."""
+    pid, port = served_process
+    with EdgeClient(port=port) as good, contextlib.ExitStack() as crowd:
+        good.ping()
+        (worker,) = map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        limit = len(os.listdir(f"/proc/{pid}/fd")) + 8  # a start takes seven for a moment
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (limit, limit))
+        for _ in range(20):
+            crowd.enter_context(socket.create_connection(("127.0.0.1", port)))
+        assert wait_until(lambda: len(os.listdir(f"/proc/{pid}/fd")) == limit)
+        time.sleep(1.0)  # what libzmq says of each vain attempt would have piled up
+        os.kill(worker, signal.SIGKILL)  # the crowd takes its descriptors: it cannot be replaced
+        assert wait_until(lambda: good.stats(10.0).workers == 0)
+        crowd.close()
+        assert wait_until(lambda: good.stats(10.0).workers == 1, 20.0)
+
+
+def test_no_more_connections_than_descriptors_last_for(monkeypatch, caplog):
+    config = ServerConfig(workers=2, max_connections=100)
+    for limit, most in ((1024, 100), (resource.RLIM_INFINITY, 100), (96, 30), (16, 1)):
+        monkeypatch.setattr(resource, "getrlimit", lambda which, soft=limit: (soft, soft))
+        assert _most_connections(config) == most
+    assert "at most 30 connections, not 100" in caplog.text
 
 
 def test_a_handshake_that_is_not_finished_ends(start_server, monkeypatch):
