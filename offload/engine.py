@@ -58,7 +58,7 @@ class DecisionEngine:
     Args:
         policy: places the tasks.
         local: runs a task on the device. Where it has no attribute ``isolated`` that is True, a
-            task that killed a server worker is not run on it.
+            task that killed a server worker, or was sent and not answered, is not run on it.
         edge: runs a task on the edge server.
         estimator: when given, its newest link state replaces that of each context, with what the
             engine remembers of earlier ones; what the last remote run saw of the edge's queue
@@ -205,10 +205,10 @@ class DecisionEngine:
                 return attempt.cancelled()
             attempt.reason = f"{type(error).__name__}: {error}"
             self._poison.saw(attempt.task, attempt.payload, error)
-            return attempt.fell_back(self._run_locally(attempt))
+            return attempt.fell_back(self._run_locally(attempt, unanswered=error.unanswered))
 
-    def _run_locally(self, attempt: Attempt) -> ExecutionResult:
-        self._poison.check(attempt.task, attempt.payload)
+    def _run_locally(self, attempt: Attempt, *, unanswered: bool = False) -> ExecutionResult:
+        self._poison.check(attempt.task, attempt.payload, unanswered=unanswered)
         return self._local.execute(attempt.task, attempt.payload, self._local_budget_s)
 
     def _record(self, attempt: Attempt, result: ExecutionResult) -> None:

@@ -81,11 +81,21 @@ class VoidRun(OffloadError):
 
 
 class RemoteError(OffloadError):
-    """The edge server did not give a usable answer."""
+    """The edge server did not give a usable answer.
+
+    Attributes:
+        unanswered: the request went out, and what became of the task there is not known.
+    """
+
+    unanswered = False
 
 
 class RemoteTimeout(RemoteError):
-    """No answer from the edge server within the budget."""
+    """No answer from the edge server within the budget, or the server says that it has ended."""
+
+    def __init__(self, message: str, *, unanswered: bool = True) -> None:
+        super().__init__(message)
+        self.unanswered = unanswered
 
 
 class RemoteDisconnected(RemoteTimeout):
@@ -118,3 +128,4 @@ class RemoteFailure(RemoteError):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
+        self.unanswered = code == "bad_reply"

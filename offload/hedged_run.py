@@ -144,7 +144,7 @@ class HedgedRuns:
             self._poison.saw(attempt.task, attempt.payload, error)
             attempt.reason = joined(attempt.reason, f"{type(error).__name__}: {error}")
             if not race.local_started:
-                self._start_local(race)
+                self._start_local(race, unanswered=error.unanswered)
             return None
         except OffloadError as error:
             if race.running:
@@ -160,16 +160,22 @@ class HedgedRuns:
         return result if attempt.chosen is Placement.LOCAL else attempt.fell_back(result)
 
     def _switch_s(self, attempt: Attempt) -> float:
-        """When the local run has to start; never, where it could not be in time from the outset."""
+        """When the local run has to start while the edge is out.
+
+        Never, where it could not be in time from the outset, or would be in this very process:
+        what the edge has not answered may have killed a worker there.
+        """
+        if not self._poison.isolated:
+            return math.inf
         context = attempt.context
         local_s = float(context.device.queue_s) + float(context.task.local_s)
         if attempt.started_s + local_s > attempt.deadline_s:
             return math.inf
         return attempt.deadline_s - local_s - self._margin_s(context)
 
-    def _start_local(self, race: _Race) -> None:
+    def _start_local(self, race: _Race, *, unanswered: bool = False) -> None:
         attempt = race.attempt
-        self._poison.check(attempt.task, attempt.payload)
+        self._poison.check(attempt.task, attempt.payload, unanswered=unanswered)
         race.local_started = True
         now_s = self._clock.now()
         if attempt.chosen is Placement.EDGE:

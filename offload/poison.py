@@ -1,4 +1,4 @@
-"""Inputs that ended the process they ran in, so that they are not run where that would hurt."""
+"""Tasks that have ended the process they ran in, or may have: none runs where that would hurt."""
 
 from __future__ import annotations
 
@@ -32,16 +32,19 @@ class Poison:
 
     Args:
         local: where tasks would run on the device; where that is isolated, nothing is refused.
+
+    Attributes:
+        isolated: it is.
     """
 
     def __init__(self, local: Executor) -> None:
-        self._isolated = isinstance(local, IsolatedExecutor) and local.isolated is True
+        self.isolated = isinstance(local, IsolatedExecutor) and local.isolated is True
         self._known: OrderedDict[bytes, None] = OrderedDict()
         self._lock = threading.Lock()
 
     def saw(self, task: TaskInstance, payload: bytes, error: RemoteError) -> None:
         """The edge refused a task; remember it if it killed its worker."""
-        if self._isolated or not (
+        if self.isolated or not (
             isinstance(error, RemoteFailure) and error.code in KILLED_ITS_WORKER
         ):
             return
@@ -50,12 +53,20 @@ class Poison:
             if len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
 
-    def check(self, task: TaskInstance, payload: bytes) -> None:
-        """Refuse to run in this very process what has killed another.
+    def check(self, task: TaskInstance, payload: bytes, *, unanswered: bool = False) -> None:
+        """Refuse to run in this very process what has killed another, or may have.
+
+        Args:
+            unanswered: the edge was asked to run it, and what became of it is not known.
 
         Raises:
-            OffloadError: it has.
+            OffloadError: so it is.
         """
+        if unanswered and not self.isolated:
+            raise OffloadError(
+                "not run locally: the edge was asked and has not answered, so it may have killed "
+                "a worker there, and the local executor shares this process"
+            )
         with self._lock:
             if self._known and _name(task, payload) in self._known:
                 raise OffloadError(

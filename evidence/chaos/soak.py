@@ -82,7 +82,7 @@ def held(name: str, samples: Sequence[Sample], began_s: float, turns: int) -> li
         turn, into_s = divmod(sample.t_s - began_s, EVERY_S)
         if into_s >= EVERY_S - SETTLED_S and turn < turns:
             settled[int(turn)].append(sample.descriptors)
-    counts = [statistics.median_low(turn) for turn in settled if turn]
+    counts = [min(turn) for turn in settled if turn]
     slope = slope_per_s([(s.t_s, float(s.rss_bytes)) for s in warm]) * 3600 / 2**20
     last = warm[-1].rss_bytes / 2**20
     return [

@@ -47,7 +47,9 @@ class EdgePool:
         try:
             client = self._free.get(timeout=max(0.0, budget_s))
         except queue.Empty:
-            raise RemoteTimeout("every connection was in use for the whole budget") from None
+            raise RemoteTimeout(
+                "every connection was in use for the whole budget", unanswered=False
+            ) from None
         try:
             waited_s = time.monotonic() - asked_s
             with self._used(), self._quiet:

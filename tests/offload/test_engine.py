@@ -81,6 +81,7 @@ class FakeExecutor:
         self.seconds = seconds
         self.end = end
         self.budgets: list[float] = []
+        self.isolated = True
 
     def execute(self, task: TaskInstance, payload: bytes, budget_s: float) -> ExecutionResult:
         self.budgets.append(budget_s)
@@ -179,6 +180,7 @@ def test_a_fallback_after_the_deadline_is_a_miss_and_still_an_answer():
 
 def test_what_killed_a_worker_does_not_run_in_this_process():
     setup = Setup(1, edge=RemoteFailure("worker_died", "gone"))
+    setup.local.isolated = False
     result = setup.engine().run(TASK, b"in", context())
     assert (result.outcome, result.output) == (Outcome.FAILED, b"")
     assert setup.local.budgets == []
@@ -194,7 +196,22 @@ def test_what_killed_a_worker_does_not_run_in_this_process():
 )
 def test_what_killed_a_worker_may_run_in_a_child_process(isolated, outcome):
     setup = Setup(1, edge=RemoteFailure("worker_died", "gone"))
-    setup.local.isolated = isolated  # type: ignore[attr-defined]
+    setup.local.isolated = isolated
+    assert setup.engine().run(TASK, b"in", context()).outcome is outcome
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"),
+    [
+        (RemoteTimeout("nothing came"), Outcome.FAILED),
+        (RemoteFailure("bad_reply", "rubbish"), Outcome.FAILED),
+        (RemoteTimeout("expired", unanswered=False), Outcome.FALLBACK_OK),
+        (RemoteBusy("full"), Outcome.FALLBACK_OK),
+    ],
+)
+def test_what_may_have_killed_a_worker_does_not_run_in_this_process(error, outcome):
+    setup = Setup(1, edge=error)
+    setup.local.isolated = False
     assert setup.engine().run(TASK, b"in", context()).outcome is outcome
 
 
