@@ -132,11 +132,11 @@ class Dispatcher:
         if run is None:
             return []
         job, code = run.job, result.code
+        if code is None:
+            self._quarantine.note_success(run.given)
+        elif code is _OUT_OF_MEMORY:
+            self._quarantine.note_death(run.given)
         if job is not None:
-            if code is None:
-                self._quarantine.note_success(job)
-            elif code is _OUT_OF_MEMORY:
-                self._quarantine.note_death(job)
             self._settle(job, result, now_s, ran=code is not _EXPIRED_CODE)
         if code is _OUT_OF_MEMORY:  # it ends itself; nothing else is to begin there
             self._out.append(Kill(worker))
@@ -154,8 +154,8 @@ class Dispatcher:
             return []
         first = runs.popleft()
         self._schedule.cut_off(first, now_s)
+        self._quarantine.note_death(first.given)  # answered or not: nobody has killed it
         if first.job is not None:
-            self._quarantine.note_death(first.job)
             self._settle(first.job, DIED, now_s)
         self._put_back(runs, now_s)
         self._schedule.fill(now_s)
@@ -173,7 +173,7 @@ class Dispatcher:
             for run in runs:
                 if run.job is not None and now_s >= run.overrun_s:
                     if run.overrun_s < run.job.deadline_s:
-                        run.hung = run.job
+                        run.hung = True
                     job, run.job = run.job, None
                     self._settle(job, OVERRUN, now_s)
                 if run.job is not None:
@@ -239,8 +239,8 @@ class Dispatcher:
         runs = self._workers.remove(worker)
         first = runs.popleft()
         self._schedule.cut_off(first, now_s)
-        if first.hung is not None:
-            self._quarantine.note_death(first.hung)
+        if first.hung:
+            self._quarantine.note_death(first.given)
         if first.job is not None:
             self._settle(first.job, SHUTTING_DOWN, now_s)
         self._put_back(runs, now_s)

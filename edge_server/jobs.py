@@ -44,6 +44,11 @@ class Job(msgspec.Struct, frozen=True, eq=False, gc=False):
     accept_zstd: bool = False
     attempt: int = 1
 
+    @property
+    def payload_bytes(self) -> int:
+        """Of the payload once decompressed."""
+        return self.zstd_bytes or len(self.payload)
+
 
 class GivenUp(msgspec.Struct, frozen=True, gc=False):
     """A client wants a request no longer, nor the attempts at the same task before it.

@@ -69,11 +69,11 @@ class OpenRequests:
             known = self._answers.get(job.task)
             if known is None:
                 return None
-            if known.kind != job.kind or known.payload_bytes != len(job.payload):
+            if known.kind != job.kind or known.payload_bytes != job.payload_bytes:
                 return _NOT_THE_SAME
             self._answers.move_to_end(job.task)
             return known.result
-        if first.kind != job.kind or len(first.payload) != len(job.payload):
+        if first.kind != job.kind or first.payload_bytes != job.payload_bytes:
             return _NOT_THE_SAME
         return first if len(self._joined.get(job.task, ())) < MAX_JOINED else _TOO_MANY
 
@@ -159,7 +159,7 @@ class OpenRequests:
         size = len(result.output)
         if size > self._max_bytes:
             return
-        self._answers[task] = _Known(job.kind, len(job.payload), result)
+        self._answers[task] = _Known(job.kind, job.payload_bytes, result)
         self.answer_bytes += size
         while self.answer_bytes > self._max_bytes or len(self._answers) > MAX_ANSWERS:
             _, oldest = self._answers.popitem(last=False)

@@ -20,10 +20,10 @@ class Run:
     """A job that was given to a worker; the oldest of a worker's is the one it runs.
 
     Attributes:
-        job: None once it has been answered without a result.
+        job: None once it has been answered without a result; ``given`` still is the job then.
         kind, client: the job's; whose share it takes.
         charged_s: compute time its client was charged for it.
-        hung: the job, once it overran the server's own limit and not just its client's budget.
+        hung: it overran the server's own limit and not just its client's budget.
         cancelled: its client wants it no longer.
         begun_s: when it began; infinite before.
         overrun_s: when it runs too long.
@@ -36,6 +36,7 @@ class Run:
         "charged_s",
         "client",
         "ended_s",
+        "given",
         "hung",
         "job",
         "kind",
@@ -44,10 +45,11 @@ class Run:
 
     def __init__(self, job: Job, charged_s: float) -> None:
         self.job: Job | None = job
+        self.given = job
         self.kind = job.kind
         self.client = job.client
         self.charged_s = charged_s
-        self.hung: Job | None = None
+        self.hung = False
         self.cancelled = False
         self.begun_s = self.ended_s = math.inf
         self.overrun_s = job.deadline_s
@@ -209,6 +211,8 @@ class Workers:
         first, is_last = state.runs[0], len(state.runs) == 1
         if first.job is not None:
             return math.inf
+        if first.begun_s > first.overrun_s:  # the worker sees that itself, and does not run it
+            return first.begun_s + self._grace_s
         if not first.cancelled:
             return first.overrun_s + (self._grace_s if is_last else 0.0)
         hurry = (others_wait or not is_last) and first.kind in state.has_run

@@ -255,6 +255,28 @@ def test_what_waits_at_a_worker_ends_at_its_own_deadline(ahead):
     assert codes(ahead.worker_result(0, expired, 3.5)) == []
 
 
+def test_a_worker_that_comes_to_what_is_answered_already_is_not_killed_for_it(ahead):
+    ahead.admit(job(1), 0.0)
+    ahead.admit(job(2, deadline_s=3.0), 0.0)
+    ahead.admit(job(3), 0.0)
+    assert codes(ahead.tick(3.0)) == [(2, "overrun")]
+    assert codes(ahead.worker_result(0, TaskResult(compute_s=3.5), 3.5)) == [(1, None)]
+    assert ahead.tick(3.6) == []  # it has not said yet that the second is expired
+    assert ahead.worker_result(0, TaskResult(code=ErrorCode.EXPIRED), 3.6) == []
+    assert codes(ahead.worker_result(0, TaskResult(), 3.6)) == [(3, None)]
+
+
+def test_one_that_is_stopped_as_it_comes_to_what_is_answered_is_killed_after_the_grace(ahead):
+    ahead.admit(job(1), 0.0)
+    ahead.admit(job(2, deadline_s=3.0), 0.0)
+    ahead.admit(job(3), 0.0)
+    ahead.tick(3.0)
+    ahead.worker_result(0, TaskResult(compute_s=3.5), 3.5)
+    assert ahead.tick(4.4) == []
+    assert ahead.next_tick_s() == 4.5
+    assert Kill(0) in ahead.tick(4.5)
+
+
 def test_out_of_memory_is_a_workers_last_result(ahead):
     for number in (1, 2):
         ahead.admit(job(number), 0.0)
@@ -277,6 +299,14 @@ def test_a_duplicate_joins_and_is_answered_with_the_first(one_worker):
     assert codes(done) == [(1, None), (2, None)]
     again = one_worker.admit(twin(4), 2.0)
     assert [(a.job.request_id, a.result.output) for a in again] == [(4, b"out")]
+
+
+def test_a_duplicate_may_come_compressed_where_the_first_did_not(one_worker):
+    small = Job(b"p", 3, "echo", b"z", 0.0, 9.0, b"p", b"task", 4, True, 2)
+    assert started(one_worker.admit(twin(1), 0.0)) == [(0, 1)]
+    assert one_worker.admit(small, 0.1) == []
+    assert codes(one_worker.worker_result(0, TaskResult(b"out"), 1.0)) == [(1, None), (3, None)]
+    assert codes(one_worker.admit(small, 2.0)) == [(3, None)]
 
 
 def test_a_duplicate_of_what_never_ran_is_admitted_on_its_own(one_worker):
@@ -312,6 +342,27 @@ def test_two_workers_lost_to_one_task_are_enough(one_worker):
     other = Job(b"peer", 4, "echo", b"x", 0.0, 100.0, b"peer")
     assert started(one_worker.admit(other, 0.0)) == [(2, 4)]
     assert one_worker.quarantined == 1
+
+
+def test_a_task_that_ends_its_worker_after_its_answer_counts_too(one_worker):
+    for worker in (0, 1):
+        one_worker.admit(job(worker + 1, deadline_s=1.0), 0.0)
+        assert codes(one_worker.tick(1.0)) == [(worker + 1, "overrun")]
+        assert one_worker.worker_gone(worker, 1.5) == []
+        one_worker.worker_ready(worker + 1, 1.5)
+    assert codes(one_worker.admit(job(3), 0.0)) == [(3, "quarantined")]
+
+
+def test_a_kill_for_a_clients_budget_convicts_nobody(one_worker):
+    for worker in (0, 1, 2):
+        assert started(one_worker.admit(job(worker + 1, deadline_s=1.0), 0.0)) == [
+            (worker, worker + 1)
+        ]
+        assert codes(one_worker.tick(1.0)) == [(worker + 1, "overrun")]
+        assert one_worker.tick(2.0) == [Kill(worker)]
+        assert one_worker.worker_gone(worker, 2.0) == []
+        one_worker.worker_ready(worker + 1, 2.0)
+    assert one_worker.quarantined == 0
 
 
 @pytest.mark.parametrize("ahead", [0, 3])
