@@ -46,9 +46,14 @@ class AlwaysEdge:
 
 
 class InProcess:
-    """Runs a task right here."""
+    """Runs a task right here.
 
-    def __init__(self) -> None:
+    Args:
+        isolated: what the engine is told of it.
+    """
+
+    def __init__(self, *, isolated: bool = False) -> None:
+        self.isolated = isolated
         self.ran: list[str] = []
 
     def execute(self, task: TaskInstance, payload: bytes, budget_s: float) -> ExecutionResult:
@@ -65,16 +70,20 @@ def test_one_outcome_each_whatever_the_server_does(start_server, connect):
     server = start_server(max_message_bytes=1000, overrun_grace_s=0)
     client = connect(server.port)
     client.ping()
-    local, records = InProcess(), list[TaskRecord]()
-    engine = DecisionEngine(
-        AlwaysEdge(), local, client, budget_s=lambda context: 0.4, on_record=records.append
+    local, apart, records = InProcess(), InProcess(isolated=True), list[TaskRecord]()
+    apart.ran = local.ran
+    engine, patient = (
+        DecisionEngine(
+            AlwaysEdge(), side, client, budget_s=lambda context: 0.4, on_record=records.append
+        )
+        for side in (local, apart)
     )
 
     result = engine.run(a_task("echo"), b"hello", CONTEXT)
     assert (result.outcome, result.output) == (Outcome.REMOTE_OK, b"hello")
 
     start_s = time.monotonic()
-    result = engine.run(a_task("sleep"), b"20", CONTEXT)  # too slow there
+    result = patient.run(a_task("sleep"), b"20", CONTEXT)  # too slow there
     assert (result.outcome, result.output) == (Outcome.FALLBACK_OK, b"here")
     assert time.monotonic() - start_s == pytest.approx(0.4, abs=0.1)
     assert result.cost.queue_s == pytest.approx(0.4, abs=0.1)
@@ -101,7 +110,9 @@ def test_one_outcome_each_whatever_the_server_does(start_server, connect):
 
 
 def hedged(client: EdgeClient, records: list[TaskRecord]) -> DecisionEngine:
-    return DecisionEngine(AlwaysEdge(), InProcess(), client, on_record=records.append, hedge=True)
+    return DecisionEngine(
+        AlwaysEdge(), InProcess(isolated=True), client, on_record=records.append, hedge=True
+    )
 
 
 def test_what_the_device_has_done_the_edge_does_no_longer(start_server, connect):
