@@ -90,7 +90,7 @@ class Offloader:
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """Wait for the tasks under way, then drop connections and child; may be called twice."""
+        """Wait for every task that was submitted, then drop connections and child; may be called twice."""
         if self._closed:
             return
         self._closed = True
@@ -115,6 +115,7 @@ class Offloader:
         Raises:
             ConfigError: a deadline that is none, or the offloader is closed.
         """
+        self._check_open()
         given = (kind, payload, _checked(deadline_s), local_s, time.monotonic())
         return self._run(*given, Cancellation())
 
@@ -156,7 +157,6 @@ class Offloader:
         asked_s: float,
         cancellation: Cancellation,
     ) -> TaskReport:
-        self._check_open()
         if local_s is not None:
             self._predictions.expect(kind, len(payload), local_s)
         expected = self._predictions.of(kind, len(payload))

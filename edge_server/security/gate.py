@@ -112,7 +112,7 @@ class Gate:
         return connection.admitted
 
     def user_of(self, peer: bytes) -> bytes | None:
-        """The public key (Z85) that the peer proved to have; None without keys, or when gone."""
+        """The public key (Z85) of a peer whose message was just asked about; None without keys."""
         connection = self._by_peer.get(peer)
         return None if connection is None else connection.user
 
@@ -162,9 +162,9 @@ class Gate:
             # A peer that speaks ZMTP 1 or 2: libzmq notes nothing on what it sends. With keys there
             # are none, since libzmq refuses them in the handshake.
             return Connection(admitted=self._allowed is None)
-        if connection.kernel is not None:
-            connection.peer = peer
-            self._by_peer[peer] = connection
+        # Also one that has ended, until the next look: what it has sent is still its user's.
+        connection.peer = peer
+        self._by_peer[peer] = connection
         return connection
 
     def _is_revoked(self, connection: Connection) -> bool:

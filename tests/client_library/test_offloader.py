@@ -129,6 +129,14 @@ def test_futures_and_asyncio(port, offloader):
     assert Counter(report.site for report in reports)["edge"] > 0
 
 
+def test_close_waits_for_what_was_submitted_and_has_not_begun(port, offloader):
+    with offloader(port, policy="always-local") as made:
+        n = MOST_AT_ONCE + 20
+        asked = {"deadline_s": 60.0, "local_s": 0.01}
+        futures = [made.submit("echo", b"%d" % number, **asked) for number in range(n)]
+    assert [future.result(0).output for future in futures] == [b"%d" % k for k in range(n)]
+
+
 def edge_is_busy(server: RunningServer, tasks: int) -> bool:
     return wait_until(lambda: server.server.state().running == tasks)
 

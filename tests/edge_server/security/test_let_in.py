@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 import zmq
+from edge_server_tasks import run_task
+from raw_client import RawClient
 from running_edge_server import a_task, wait_until
 from zmq.utils import z85
 
@@ -19,6 +22,7 @@ from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
 from edge_server.security.authenticator import HANDSHAKES_PER_S, Authenticator
 from edge_server.security.keys import ClientKeys, KeyPair
+from edge_server.server import EdgeServer
 from offload.errors import ConfigError, RemoteError, RemoteFailure, RemoteTimeout
 
 pytestmark = pytest.mark.measured
@@ -122,6 +126,29 @@ def test_revoking_ends_the_connection_and_its_user_stays_out(start_server, conne
     assert wait_until(lambda: refusal(client) == "unauthorised")
     assert not served(connect(server.port, keys=phone))
     assert served(other)
+
+
+def test_a_key_has_one_share_however_many_connections_it_leaves(keys, phone):
+    """What a connection has sent is still its user's when it is read after the connection's end."""
+    config = ServerConfig(port=0, workers=1, queue=100, keys=keys)
+    with EdgeServer(config, run_task=run_task) as server, zmq.Context() as context:
+        server.start()
+        for _ in range(2):
+            client = RawClient(context, server.port, phone)
+            for _ in range(16):
+                client.send("sleep", b"60")
+            client._socket.setsockopt(zmq.LINGER, 30_000)
+            client.close()
+        context.term()  # all is sent, and both have gone, before the server looks
+        serving = threading.Thread(target=server.serve)
+        serving.start()
+        assert wait_until(lambda: server.state().received == 32)
+        assert wait_until(lambda: server._mailbox.tally.outcomes["busy"] == 16)
+        state = server.state()
+        assert state.waiting + state.running == 16
+        server.stop()
+        server.stop()
+        serving.join()
 
 
 def test_without_its_folder_nobody_is_let_in(start_server, connect, keys, phone):
