@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,7 +125,8 @@ class _Knock:
         attempt.apply(self._socket)
         self._monitor = self._socket.get_monitor_socket(_EVENTS)
         self._socket.connect(f"tcp://127.0.0.1:{port}")
-        self._socket.send_multipart([encode(Ping(1)), b""])
+        with suppress(zmq.Again):  # refused already, and nowhere to send to
+            self._socket.send_multipart([encode(Ping(1)), b""], zmq.NOBLOCK)
 
     def was_refused(self) -> bool:
         until_s = time.monotonic() + _PATIENCE_S
