@@ -90,7 +90,7 @@ class Offloader:
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """Wait for every task that was submitted, then drop connections and child; may be called twice."""
+        """Wait for every task submitted, then drop connections and child; may be called twice."""
         if self._closed:
             return
         self._closed = True

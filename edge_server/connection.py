@@ -86,6 +86,19 @@ class Connection:
         self.state = LinkUp.TRYING
         self.losses = 0
         self.socket = bounded_socket(context, zmq.DEALER, max_frame_bytes)
+        try:
+            self._monitor = self._start(context, endpoint, keys)
+        except BaseException:
+            self.socket.close(linger=0)
+            raise
+
+    def _start(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        keys: ClientKeys | None,
+    ) -> zmq.Socket[bytes]:
+        """Connect; the socket that tells of the connection."""
         self.socket.setsockopt(zmq.CONNECT_TIMEOUT, _CONNECT_TIMEOUT_MS)
         self.socket.setsockopt(zmq.HANDSHAKE_IVL, _HANDSHAKE_TIMEOUT_MS)
         self.socket.setsockopt(zmq.RECONNECT_IVL, _RECONNECT_MS)
@@ -95,11 +108,17 @@ class Connection:
             keys.apply(self.socket)
         name = f"inproc://monitor-{id(self)}-{os.urandom(4).hex()}"
         self.socket.monitor(name, _EVENTS)
-        self._monitor = context.socket(zmq.PAIR)
-        self._monitor.setsockopt(zmq.RCVHWM, 0)  # a full monitor would stall the IO thread
-        self._monitor.setsockopt(zmq.LINGER, 0)
-        self._monitor.connect(name)
+        monitor = context.socket(zmq.PAIR)
+        monitor.setsockopt(zmq.RCVHWM, 0)  # a full monitor would stall the IO thread
+        monitor.setsockopt(zmq.LINGER, 0)
+        monitor.connect(name)
         self.socket.connect(endpoint)
+        return monitor
+
+    @property
+    def closed(self) -> bool:
+        """:meth:`close` was called."""
+        return bool(self.socket.closed)
 
     def poll(self, timeout_s: float, descriptor: int | None = None) -> bool:
         """Wait for a message or a change of :attr:`state`; True when a message can be read.
@@ -125,7 +144,7 @@ class Connection:
         Raises:
             ConfigError: the kernel refuses the congestion control.
         """
-        while self._monitor.poll(0):
+        while not self.closed and self._monitor.poll(0):
             event = parse_monitor_message(self._monitor.recv_multipart())
             kind = event["event"]
             if kind == zmq.EVENT_CONNECTED:
@@ -177,7 +196,9 @@ class Connection:
         return name.split(b"\0")[0].decode()
 
     def close(self, *, abort: bool = False) -> None:
-        """Close it. ``abort``: drop at once whatever is queued, in ZeroMQ and in the kernel."""
+        """Close it, once. ``abort``: drop at once whatever is queued, in ZeroMQ and the kernel."""
+        if self.closed:
+            return
         if abort and self._kernel is not None:
             # A reset instead of an orderly end: else the kernel would go on sending its buffer.
             self._kernel.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -69,6 +69,7 @@ class Exchange:
         self._last_id = 0
         self._losses = 0
         self._refused_s: float | None = None
+        self._why_none = ""
         self.late_replies = 0
         self.resets = 0
         self.connection = connect()
@@ -80,9 +81,15 @@ class Exchange:
         return self._last_id
 
     def reset(self) -> None:
-        """Drop the connection with all that is under way on it, and make another."""
+        """Drop the connection with all that is under way on it, and make another.
+
+        Where that fails, for want of a descriptor, the next request tries again.
+        """
         self.connection.close(abort=True)
-        self.connection = self._connect()
+        try:
+            self.connection = self._connect()
+        except zmq.ZMQError as error:
+            self._why_none = str(error)
 
     def close(self) -> None:
         """Drop the connection for good."""
@@ -98,6 +105,8 @@ class Exchange:
             RemoteFailure: the server does not let this client in.
         """
         self.wish.check()
+        if self.connection.closed:
+            self._make_anew()
         self.connection.update()
         while self.connection.state is not LinkUp.READY:
             left_s = deadline_s - time.monotonic()
@@ -125,7 +134,18 @@ class Exchange:
         if now_s - self._refused_s < _KNOCK_S:
             raise RemoteFailure(ErrorCode.UNAUTHORISED, self._not_let_in())
         self._refused_s = None
+        self._make_anew()
+
+    def _make_anew(self) -> None:
+        """Make another connection.
+
+        Raises:
+            RemoteDisconnected: there is no descriptor for it.
+        """
         self.reset()
+        if self.connection.closed:
+            why = f"no connection to {self._endpoint} can be made: {self._why_none}"
+            raise RemoteDisconnected(why, unanswered=False)
 
     def send(self, header: Request, payload: bytes = b"") -> None:
         """Hand one request over for sending, without waiting.

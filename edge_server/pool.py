@@ -20,7 +20,6 @@ from edge_server.retry_budget import RetryBudget
 from edge_server.security.keys import ClientKeys
 from offload.cancellation import Cancellation
 from offload.errors import (
-    ConfigError,
     RemoteBusy,
     RemoteCancelled,
     RemoteDisconnected,
@@ -80,7 +79,7 @@ class EdgePool:
                         context=self._context,
                     )
                 )
-        except ConfigError:
+        except BaseException:
             self._context.destroy(linger=0)
             raise
         self._lanes = Lanes(self._clients)

@@ -23,7 +23,9 @@ from edge_server.watching.tally import Histogram
 from offload.engine import TaskRecord
 from offload.types import Outcome, Placement
 
-_KNOWN_REASONS = frozenset({"RemoteTimeout", "RemoteBusy", "RemoteFailure", *ErrorCode})
+_KNOWN_REASONS = frozenset(
+    {"RemoteTimeout", "RemoteDisconnected", "RemoteBusy", "RemoteFailure", *ErrorCode}
+)
 _REASON = re.compile(r"(?:RemoteFailure: )?(\w+)")
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import resource
 import socket
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from running_edge_server import RunningServer, a_task, free_port, wait_until
@@ -14,7 +18,12 @@ from slow_relay import SlowRelay
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
 from edge_server.protocol import Done, Ping, Pong, Request, Run, Times, encode
-from offload.errors import ConfigError, RemoteError, RemoteFailure, RemoteTimeout
+from offload.errors import (
+    ConfigError,
+    RemoteError,
+    RemoteFailure,
+    RemoteTimeout,
+)
 
 pytestmark = pytest.mark.measured
 
@@ -52,6 +61,44 @@ def test_a_late_result_is_never_taken_for_the_next_one(fake_server, connect):
     assert timed_out_after(client, 0.2, b"first") < 0.5
     assert client.execute(a_task("echo"), b"second", 2.0).output == b"second"
     assert client.late_replies == 1
+
+
+@contextlib.contextmanager
+def few_descriptors() -> Iterator[Callable[[], None]]:
+    """Nobody has a descriptor left whenever what this gives has been called."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    highest = max(int(entry.name) for entry in Path("/proc/self/fd").iterdir())
+    with contextlib.ExitStack() as held:
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 1, hard))
+
+        def take_all() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    held.enter_context(open("/dev/null"))
+
+        yield take_all
+
+
+def test_a_program_without_a_descriptor_left_is_told_and_goes_on_once_it_has_some(
+    start_server, connect
+):
+    client = connect(start_server().port)
+    assert client.execute(a_task("echo"), b"before", 20.0).output == b"before"
+
+    def is_told() -> bool:
+        client.reconnect()  # libzmq gives the old one's descriptors back a little later
+        take_all()
+        try:
+            client.execute(a_task("echo"), b"", 0.2)
+        except RemoteError as error:
+            return "can be made: Too many open files" in str(error)
+        return False
+
+    with few_descriptors() as take_all:
+        assert wait_until(is_told)
+        assert (client.congestion_control(), client.acknowledged_bytes()) == (None, None)
+    assert client.execute(a_task("echo"), b"after", 20.0).output == b"after"
 
 
 def test_nobody_listens(connect):

@@ -31,6 +31,7 @@ def test_every_kind_of_end_is_counted_and_served() -> None:
     metrics(record(local, Outcome.LOCAL_OK, 2.0))  # too late
     metrics(record(edge, fallback, 0.9, reason="RemoteTimeout: no answer", lost_s=0.5))
     metrics(record(edge, fallback, 0.9, reason="RemoteFailure: worker_died: x", lost_s=0.25))
+    metrics(record(edge, fallback, 0.9, reason="RemoteDisconnected: no edge server answers"))
     metrics(record(edge, fallback, 0.9, reason="<made up by somebody>"))
     metrics(record(edge, fallback, 0.9, reason="no answer of the edge 0.100 s before the deadline"))
     metrics(record(edge, Outcome.FAILED, 0.1, reason="TaskError: bad input"))
@@ -45,13 +46,14 @@ def test_every_kind_of_end_is_counted_and_served() -> None:
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
-    assert page["offload_decisions_total", "edge"] == 7
+    assert page["offload_decisions_total", "edge"] == 8
     assert page["offload_decisions_total", "local"] == 2
     assert page["offload_tasks_total", "remote_ok"] == 2
-    assert page["offload_tasks_total", "fallback_ok"] == 4
+    assert page["offload_tasks_total", "fallback_ok"] == 5
     assert page["offload_tasks_total", "failed"] == 1
     assert page["offload_tasks_total", "cancelled"] == 1
     assert page["offload_fallbacks_total", "RemoteTimeout"] == 1
+    assert page["offload_fallbacks_total", "RemoteDisconnected"] == 1
     assert page["offload_fallbacks_total", "worker_died"] == 1
     assert page["offload_fallbacks_total", "other"] == 1
     assert page["offload_fallbacks_total", "no_answer"] == 1
