@@ -53,13 +53,27 @@ class TaskReport:
         where = "at the edge" if self.placed is Placement.EDGE else "on the device"
         here, there = self.predicted_device, self.predicted_edge
         story = (
-            f"{self.policy} placed it {where} (predicted: {float(there.seconds):.3f} s and "
-            f"{float(there.energy_j):.2f} J at the edge, {float(here.seconds):.3f} s and "
-            f"{float(here.energy_j):.2f} J here)"
+            f"{self.policy} placed it {where} (predicted: {_told(there)} at the edge, "
+            f"{_told(here)} here)"
         )
         if self.is_first:
             story = "the first of its kind, placed on the device to be measured"
         if self.reason:
             story += f"; {self.reason}"
         ended = f"done by the {self.site}" if self.ok else "failed"
-        return f"{story}; {ended} after {self.seconds:.3f} s"
+        return f"{story}; {ended} after {_quantity(self.seconds, 's')}"
+
+
+def _told(cost: PlacementCost) -> str:
+    return f"{_quantity(float(cost.seconds), 's')} and {_quantity(float(cost.energy_j), 'J')}"
+
+
+def _quantity(value: float, unit: str) -> str:
+    """Three digits, in the unit or the thousandth or millionth of it that suits the value."""
+    if value == 0:
+        return f"0 {unit}"
+    scales = ((1.0, ""), (1e3, "m"), (1e6, "µ"))
+    factor, prefix = next((s for s in scales if value * s[0] >= 0.9995), scales[-1])
+    scaled = value * factor
+    decimals = 0 if scaled >= 99.95 else 1 if scaled >= 9.995 else 2
+    return f"{scaled:.{decimals}f} {prefix}{unit}"

@@ -29,6 +29,8 @@ _BUFFER_BYTES = 65_536
 _JOINED_BYTES = 4096
 """Up to this size header and body are joined and written at once, which is less work than two."""
 _SMALLEST_COMPRESSED_BYTES = 1024
+MAX_MESSAGE_CHARS = 1000
+"""Of an error; the server cuts it to what the protocol allows."""
 _OUT_OF_MEMORY = b"the task took more memory than a worker may have"
 
 
@@ -70,7 +72,7 @@ class Channel:
         os.close(inputs)
         os.close(outputs)
 
-    def run_next(self, run_task: RunTask) -> Result | None:
+    def run_next(self, run_task: RunTask, max_output_bytes: int) -> Result | None:
         """Read a job and run it; None when there will be no more."""
         header = self._jobs.read(FRAME.size)
         if len(header) < FRAME.size:
@@ -85,7 +87,8 @@ class Channel:
             return None
         if time.monotonic() >= deadline_s:
             return Result(Tag.EXPIRED, 0.0, b"")
-        return run_job(run_task, kind, payload, zstd_bytes, tag == Tag.RUN_ACCEPT_ZSTD)
+        accept_zstd = tag == Tag.RUN_ACCEPT_ZSTD
+        return run_job(run_task, kind, payload, zstd_bytes, accept_zstd, max_output_bytes)
 
     def write(self, result: Result) -> None:
         """Write a result."""
@@ -109,7 +112,13 @@ class Channel:
 
 
 def main(
-    descriptor: int, inputs: int, outputs: int, parent_pid: int, memory_bytes: int, run_task: str
+    descriptor: int,
+    inputs: int,
+    outputs: int,
+    parent_pid: int,
+    memory_bytes: int,
+    max_output_bytes: int,
+    run_task: str,
 ) -> None:
     """Serve jobs from the socket pair until its other end is closed."""
     die_with(parent_pid)
@@ -122,7 +131,7 @@ def main(
     channel = Channel(descriptor, inputs, outputs)
     try:
         channel.write(Result(Tag.READY, 0.0, b""))
-        while (result := channel.run_next(function)) is not None:
+        while (result := channel.run_next(function, max_output_bytes)) is not None:
             channel.write(result)
             if result.tag is Tag.OUT_OF_MEMORY:
                 return  # who knows what was left half done
@@ -136,12 +145,14 @@ def run_job(
     payload: bytes,
     zstd_bytes: int,
     accept_zstd: bool,
+    max_output_bytes: int,
 ) -> Result:
     """Run one job, whatever it does.
 
     Args:
         zstd_bytes: the payload's bytes once decompressed; 0: it is not compressed.
         accept_zstd: the output may be compressed.
+        max_output_bytes: a larger output, before it is compressed, stays here.
     """
     start_s = time.perf_counter()
     try:
@@ -154,6 +165,9 @@ def run_job(
         seconds = time.perf_counter() - start_s
         if not isinstance(output, bytes):
             raise TypeError(f"task {kind!r} returned {type(output).__name__}, not bytes")
+        if len(output) > max_output_bytes:
+            message = f"answer of {len(output)} bytes; the limit is {max_output_bytes}"
+            return Result(Tag.TOO_LARGE, seconds, message.encode())
         if accept_zstd:
             return _compressed(output, seconds)
         return Result(Tag.OK, seconds, output)
@@ -166,7 +180,8 @@ def run_job(
     except Exception as error:  # a task's own bug is an answer, not the end of its worker
         traceback.print_exc(file=sys.stderr)
         tag, message = Tag.FAILED, f"{type(error).__name__}: {error}"
-    return Result(tag, time.perf_counter() - start_s, message.encode(errors="replace"))
+    body = message[:MAX_MESSAGE_CHARS].encode(errors="replace")
+    return Result(tag, time.perf_counter() - start_s, body)
 
 
 def _compressed(output: bytes, seconds: float) -> Result:
@@ -181,5 +196,5 @@ def _compressed(output: bytes, seconds: float) -> Result:
 
 
 if __name__ == "__main__":
-    numbers = [int(text) for text in sys.argv[1:6]]
-    main(numbers[0], numbers[1], numbers[2], numbers[3], numbers[4], sys.argv[6])
+    n = [int(text) for text in sys.argv[1:7]]
+    main(n[0], n[1], n[2], n[3], n[4], n[5], sys.argv[7])

@@ -15,10 +15,10 @@ def make_executor(config: ServerConfig, run_task: RunTask) -> Executor:
         ConfigError: ``run_task`` cannot be imported by a worker, or a package is missing.
         BackendError: no Ray cluster answers, or it is too small.
     """
+    limits = config.max_task_memory_bytes, config.max_message_bytes
     if config.executor == "ray":
         from edge_server.executors.ray_cluster import RayExecutor
 
         assert config.ray_address is not None  # the settings see to it
-        memory_bytes = config.max_task_memory_bytes
-        return RayExecutor(run_task, config.workers, memory_bytes, config.ray_address)
-    return LocalExecutor(run_task, config.workers, config.max_task_memory_bytes)
+        return RayExecutor(run_task, config.workers, *limits, config.ray_address)
+    return LocalExecutor(run_task, config.workers, *limits)

@@ -30,3 +30,4 @@ class Tag(IntEnum):
     FAILED = 6
     EXPIRED = 7
     OUT_OF_MEMORY = 8
+    TOO_LARGE = 9

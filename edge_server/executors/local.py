@@ -26,6 +26,7 @@ class LocalExecutor:
         run_task: what they call; a top-level function of an importable module.
         workers: how many.
         memory_bytes: private writable memory one of them may have.
+        max_output_bytes: a task with a larger output is answered too_large.
         ahead: short jobs one of them may hold behind the one it runs.
 
     Raises:
@@ -33,13 +34,19 @@ class LocalExecutor:
     """
 
     def __init__(
-        self, run_task: RunTask, workers: int, memory_bytes: int, *, ahead: int = 16
+        self,
+        run_task: RunTask,
+        workers: int,
+        memory_bytes: int,
+        max_output_bytes: int,
+        *,
+        ahead: int = 16,
     ) -> None:
         self.capacity = workers
         self.start_s = 30.0
         self.ahead = ahead
         self._run_task = reference(run_task)
-        self._memory_bytes = memory_bytes
+        self._limits = memory_bytes, max_output_bytes
         self._workers: dict[int, WorkerProcess] = {}
         self._by_descriptor: dict[int, WorkerProcess] = {}
         self._unsent: set[WorkerProcess] = set()
@@ -131,7 +138,7 @@ class LocalExecutor:
             self._restart_at_s = time.monotonic() + _RESTART_DELAY_S
 
     def _start_one(self) -> None:
-        worker = WorkerProcess(self._started, self._run_task, self._memory_bytes)
+        worker = WorkerProcess(self._started, self._run_task, *self._limits)
         self._started += 1
         self._workers[worker.number] = worker
         for descriptor in (worker.channel.fileno(), worker.pidfd):

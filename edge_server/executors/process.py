@@ -47,7 +47,9 @@ class WorkerProcess:
         OSError: there is no descriptor or no process to be had; nothing is left behind.
     """
 
-    def __init__(self, number: int, run_task: str, memory_bytes: int) -> None:
+    def __init__(
+        self, number: int, run_task: str, memory_bytes: int, max_output_bytes: int
+    ) -> None:
         self.number = number
         self.was_ready = False
         self.outgoing: list[Buffer] = []
@@ -74,7 +76,8 @@ class WorkerProcess:
                 "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),
             }
             descriptors = (theirs.fileno(), inputs, outputs)
-            arguments = [str(number) for number in (*descriptors, os.getpid(), memory_bytes)]
+            limits = memory_bytes, max_output_bytes
+            arguments = [str(number) for number in (*descriptors, os.getpid(), *limits)]
             self.process = subprocess.Popen(
                 # -P: the working directory is not importable unless it was for the server.
                 [sys.executable, "-P", "-m", "edge_server.worker", *arguments, run_task],

@@ -59,6 +59,7 @@ class RayExecutor:
         run_task: what they call; a top-level function of a module that every node can import.
         workers: how many.
         memory_bytes: private writable memory a task may take.
+        max_output_bytes: a task with a larger output is answered too_large.
         address: ``HOST:PORT`` of the cluster's head.
 
     Raises:
@@ -69,9 +70,16 @@ class RayExecutor:
     start_s = 120.0  # a cluster may have to start processes, or wait for a CPU
     ahead = 0
 
-    def __init__(self, run_task: RunTask, workers: int, memory_bytes: int, address: str) -> None:
+    def __init__(
+        self,
+        run_task: RunTask,
+        workers: int,
+        memory_bytes: int,
+        max_output_bytes: int,
+        address: str,
+    ) -> None:
         self.capacity = workers
-        self._arguments = reference(run_task), memory_bytes
+        self._arguments = reference(run_task), memory_bytes, max_output_bytes
         self._ray = connect_ray(address, workers)
         self._workers: dict[int, _Worker] = {}
         self._started = 0

@@ -21,11 +21,13 @@ class RayWorker:
     Args:
         run_task: ``module:name`` of the function that runs a task.
         memory_bytes: private writable memory beyond what the process has before its first task.
+        max_output_bytes: a larger output is not sent.
     """
 
-    def __init__(self, run_task: str, memory_bytes: int) -> None:
+    def __init__(self, run_task: str, memory_bytes: int, max_output_bytes: int) -> None:
         module, name = run_task.split(":")
         self._run_task = getattr(importlib.import_module(module), name)
+        self._max_output_bytes = max_output_bytes
         limit_memory(_data_bytes() + memory_bytes)
 
     def who(self) -> tuple[int, str]:
@@ -36,7 +38,9 @@ class RayWorker:
         self, kind: str, payload: bytes, zstd_bytes: int, accept_zstd: bool
     ) -> tuple[int, float, bytes, int]:
         """Run one job; the fields of the result, as plain values."""
-        result = run_job(self._run_task, kind, payload, zstd_bytes, accept_zstd)
+        result = run_job(
+            self._run_task, kind, payload, zstd_bytes, accept_zstd, self._max_output_bytes
+        )
         return int(result.tag), result.seconds, result.body, result.zstd_bytes
 
     def live(self) -> None:

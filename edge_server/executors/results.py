@@ -12,6 +12,7 @@ _CODES = {
     Tag.FAILED: ErrorCode.TASK_FAILED,
     Tag.EXPIRED: ErrorCode.EXPIRED,
     Tag.OUT_OF_MEMORY: ErrorCode.OUT_OF_MEMORY,
+    Tag.TOO_LARGE: ErrorCode.TOO_LARGE,
 }
 EXPIRED = TaskResult(
     code=ErrorCode.EXPIRED, message="the client's budget ended before the task could start"
