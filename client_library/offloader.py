@@ -69,6 +69,8 @@ class Offloader:
         self._expected_s: dict[TaskInstance, float] = {}
         self._edge_used_s = -math.inf
         self._closed = False
+        self._callers = 0  # in run(), in threads of their own
+        self._changed = threading.Condition()
         self._queue = LocalQueue(sides.local, self._expected_s.__getitem__)
         self._policy = Explained(policy, self._own)
         self._engine = DecisionEngine(
@@ -90,10 +92,12 @@ class Offloader:
         await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """Wait for every task submitted, then drop connections and child; may be called twice."""
-        if self._closed:
-            return
-        self._closed = True
+        """Wait for every task given to it, then drop connections and child; may be called twice."""
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            self._changed.wait_for(lambda: not self._callers)
         self._tasks.close()
         self._engine.close()
         self._queue.close()
@@ -115,9 +119,16 @@ class Offloader:
         Raises:
             ConfigError: a deadline that is none, or the offloader is closed.
         """
-        self._check_open()
         given = (kind, payload, _checked(deadline_s), local_s, time.monotonic())
-        return self._run(*given, Cancellation())
+        with self._changed:
+            self._check_open()
+            self._callers += 1
+        try:
+            return self._run(*given, Cancellation())
+        finally:
+            with self._changed:
+                self._callers -= 1
+                self._changed.notify_all()
 
     def submit(
         self, kind: str, payload: bytes, *, deadline_s: float, local_s: float | None = None
@@ -127,9 +138,10 @@ class Offloader:
         The future can be cancelled until it has its result: a task that waits is then not begun,
         and an edge server that is at it stops. Only a run on the device goes on to its end.
         """
-        self._check_open()
         given = (kind, payload, _checked(deadline_s), local_s, time.monotonic())
-        return self._tasks.submit(partial(self._run, *given))
+        with self._changed:
+            self._check_open()
+            return self._tasks.submit(partial(self._run, *given))
 
     async def run_async(
         self, kind: str, payload: bytes, *, deadline_s: float, local_s: float | None = None

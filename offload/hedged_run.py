@@ -92,8 +92,11 @@ class HedgedRuns:
         attempt = race.attempt
         if race.given_up.done():
             return attempt.cancelled()
+        left_s = attempt.deadline_s - self._clock.now()
+        if left_s <= 0:
+            return attempt.failed("its deadline had passed before it could begin")
         if attempt.chosen is Placement.EDGE:
-            attempt.budget_s = max(0.0, attempt.deadline_s - self._clock.now())
+            attempt.budget_s = left_s
             self._start(race, Placement.EDGE, attempt.budget_s)
         else:
             self._start_local(race)

@@ -137,6 +137,45 @@ def test_close_waits_for_what_was_submitted_and_has_not_begun(port, offloader):
     assert [future.result(0).output for future in futures] == [b"%d" % k for k in range(n)]
 
 
+def test_close_waits_for_whoever_is_in_run(port, offloader):
+    deciding, go_on = threading.Event(), threading.Event()
+
+    class Slow:
+        name = "slow"
+        sees_truth = False
+
+        def decide(self, context: object) -> int:
+            deciding.set()
+            go_on.wait(60.0)
+            return int(Placement.LOCAL)
+
+    made = offloader(port, policy=Slow())
+    reports = list[TaskReport]()
+    asked = {"deadline_s": 60.0, "local_s": 0.01}
+    caller = threading.Thread(target=lambda: reports.append(made.run("echo", b"x", **asked)))
+    caller.start()
+    assert deciding.wait(60.0)
+    closer = threading.Thread(target=made.close)
+    closer.start()
+    assert wait_until(lambda: made._closed)
+    with pytest.raises(ConfigError, match="closed"):
+        made.run("echo", b"y", **asked)
+    go_on.set()
+    caller.join()
+    closer.join()
+    assert [report.output for report in reports] == [b"x"]
+
+
+def test_what_cannot_begin_before_its_deadline_is_not_begun(port, offloader, tmp_path):
+    made = offloader(port, policy="always-local")
+    noted = tmp_path / "noted"
+    late = made.run("note", b"%s late" % bytes(noted), deadline_s=1e-6, local_s=0.01)
+    assert (late.outcome, late.deadline_met) == (Outcome.FAILED, False)
+    assert late.reason == "its deadline had passed before it could begin"
+    assert made.run("note", b"%s next" % bytes(noted), deadline_s=60.0, local_s=0.01).ok
+    assert noted.read_text() == "next\n"
+
+
 def edge_is_busy(server: RunningServer, tasks: int) -> bool:
     return wait_until(lambda: server.server.state().running == tasks)
 
