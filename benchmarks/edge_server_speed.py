@@ -139,7 +139,7 @@ def round_trip_table(config: Config, folder: Path) -> Table:
 
 def main(config: Config) -> None:
     """Measure and print."""
-    console = Console(width=100)
+    console = Console(width=130)
     with tempfile.TemporaryDirectory() as folder:
         console.print(round_trip_table(config, Path(folder)))
     with running_server(workers=config.workers) as port:
