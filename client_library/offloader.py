@@ -77,7 +77,7 @@ class Offloader:
             self._policy, self._queue, sides.edge, sides.link, on_record=self._keep, hedge=True
         )
         self._tasks = TaskThreads(MOST_AT_ONCE)
-        self._queue.between_tasks(self._start_child)  # so that no task waits for its start
+        self._start_child()  # before the first task comes, if it leaves the time
 
     def __enter__(self) -> Offloader:
         return self
@@ -192,8 +192,8 @@ class Offloader:
             compute_s = float(result.cost.compute_s)
             output_bytes = len(result.output)
             self._predictions.saw(kind, len(payload), report.site, compute_s, output_bytes)
-        if self._sides.local.pid is None:
-            self._queue.between_tasks(self._start_child)
+        if self._sides.local.pid is None and not self._queue.backlog_s():
+            self._start_child()
         return report
 
     def _report(self, result: ExecutionResult, seconds: float, deadline_s: float) -> TaskReport:
@@ -227,7 +227,8 @@ class Offloader:
             self._on_record(record)
 
     def _start_child(self) -> None:
-        self._sides.local.warm_up(())
+        local = self._sides.local
+        self._queue.between_tasks(lambda: local.warm_up(()), local.start_s)
 
     def _check_open(self) -> None:
         if self._closed:

@@ -21,6 +21,7 @@ from offload.tasks import get_task
 from offload.types import ExecutionResult, Outcome, PlacementCost, TaskInstance
 
 _START_S = 60.0
+_USUAL_START_S = 0.1
 _WARM_UP_S = 120.0
 _SHORTEST_WAIT_S = 1e-3
 ONE_THREAD = {
@@ -51,6 +52,7 @@ class LocalExecutor:
     Attributes:
         limit: the CPU limit, with the method it uses and why.
         isolated: True: a task that crashes takes only the child with it.
+        start_s: what the last start of a child took; before any, what one usually takes.
         last_cpu_s: CPU seconds of the last task that gave an output. On a full core of its own
             that is a task's wall time; other load on the core does not add to it.
 
@@ -74,6 +76,7 @@ class LocalExecutor:
         self._core = core
         self._child: _Child | None = None
         self._warm_kinds: list[str] = []
+        self.start_s = _USUAL_START_S
         self.last_cpu_s = 0.0
         self.limit = CpuLimit(slowdown, method)
 
@@ -145,7 +148,9 @@ class LocalExecutor:
         if self._child is not None and self._child.process.poll() is None:
             return self._child
         self._stop()
+        began_s = time.monotonic()
         self._child = child = _Child.start(self._core, self._run_task)
+        self.start_s = time.monotonic() - began_s
         try:
             self.limit.add(child.process.pid)
             for kind in self._warm_kinds:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 from offload.interfaces import Executor
 from offload.types import ExecutionResult, Outcome, PlacementCost, TaskInstance
@@ -28,7 +29,7 @@ class LocalQueue:
         self._predicted_s = predicted_s
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="local")
         self._lock = threading.Lock()
-        self._waiting: dict[Future[ExecutionResult], float] = {}
+        self._waiting: dict[Future[Any], float] = {}
         self._running: tuple[float, float] | None = None
 
     def submit(
@@ -60,17 +61,34 @@ class LocalQueue:
             )
             return left_s + waiting_s
 
-    def between_tasks(self, action: Callable[[], None]) -> None:
-        """Do something to the executor when no task runs on it."""
-        self._worker.submit(action)
+    def between_tasks(self, action: Callable[[], None], takes_s: float) -> None:
+        """Do something to the executor when no task runs on it.
+
+        Args:
+            action: does it.
+            takes_s: as predicted; who comes meanwhile waits for it.
+        """
+        with self._lock:
+            future = self._worker.submit(self._act, action, takes_s)
+            self._waiting[future] = takes_s
+        future.add_done_callback(self._forget)
 
     def close(self) -> None:
         """Wait for the task that runs, and end the thread."""
         self._worker.shutdown(cancel_futures=True)
 
-    def _forget(self, future: Future[ExecutionResult]) -> None:
+    def _forget(self, future: Future[Any]) -> None:
         with self._lock:
             self._waiting.pop(future, None)
+
+    def _act(self, action: Callable[[], None], takes_s: float) -> None:
+        with self._lock:
+            self._running = (time.monotonic(), takes_s)
+        try:
+            action()
+        finally:
+            with self._lock:
+                self._running = None
 
     def _run(
         self, task: TaskInstance, payload: bytes, budget_s: float, takes_s: float, queued_s: float

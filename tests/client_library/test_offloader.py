@@ -16,13 +16,14 @@ from client_library.offloader import MOST_AT_ONCE
 from offload import TaskReport, connect
 from offload.engine import TaskRecord
 from offload.errors import ConfigError, UnknownNameError
+from offload.local_executor import LocalExecutor
 from offload.types import Outcome, Placement
 
 
 def test_the_edge_does_it_and_the_report_says_so(port, offloader):
-    report = offloader(port, policy="always-edge").run(
-        "echo", b"hello", deadline_s=60.0, local_s=0.2
-    )
+    made = offloader(port, policy="always-edge")
+    assert wait_until(lambda: made._sides.local.pid and not made._queue.backlog_s())
+    report = made.run("echo", b"hello", deadline_s=60.0, local_s=0.2)
     assert isinstance(report, TaskReport)
     assert (report.outcome, report.site, report.output) == (Outcome.REMOTE_OK, "edge", b"hello")
     assert (report.ok, report.deadline_met, report.reason) == (True, True, "")
@@ -127,6 +128,18 @@ def test_futures_and_asyncio(port, offloader):
     reports = asyncio.run(several())
     assert [report.output for report in reports] == [b"%d" % number for number in range(8)]
     assert Counter(report.site for report in reports)["edge"] > 0
+
+
+def test_the_devices_start_is_waited_for_as_predicted(port, offloader, monkeypatch):
+    go_on = threading.Event()
+    monkeypatch.setattr(LocalExecutor, "warm_up", lambda self, kinds: go_on.wait(60.0) and None)
+    made = offloader(port, policy="always-edge")
+    made._sides.local.start_s = 30.0
+    made._start_child()  # behind the first, which takes a tenth of a second as far as one knows
+    report = made.run("echo", b"x", deadline_s=60.0, local_s=0.2)
+    go_on.set()
+    assert 30.2 <= report.predicted_device.seconds <= 30.3 + 1e-9
+    assert report.predicted_device.queue_s == pytest.approx(30.0, abs=0.1 + 1e-9)
 
 
 def test_close_waits_for_what_was_submitted_and_has_not_begun(port, offloader):
