@@ -6,7 +6,6 @@ through its own public client. Each context manager gives a :data:`Run`, which a
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import logging
 import multiprocessing
@@ -29,6 +28,7 @@ from offload.types import TaskInstance
 ROOT = Path(__file__).resolve().parents[1]
 Run = Callable[[str, bytes], bytes]
 """Has the task of that kind run on that payload, and waits for its output."""
+OURS = "this server"
 _BUDGET_S = 60.0
 _GRPC_METHOD = "/offload.Edge/Run"
 _GRPC_OPTIONS = [
@@ -205,8 +205,7 @@ def process_pool(workers: int) -> Iterator[Run]:
         yield lambda kind, payload: pool.submit(run_task, kind, payload).result()
 
 
-SYSTEMS: dict[str, Callable[[int], AbstractContextManager[Run]]] = {
-    "this server": edge_server,
+RIVALS: dict[str, Callable[[int], AbstractContextManager[Run]]] = {
     "its bare protocol": bare_protocol,
     "gRPC + workers": grpc_workers,
     "Ray actors": ray_actors,
@@ -216,14 +215,13 @@ SYSTEMS: dict[str, Callable[[int], AbstractContextManager[Run]]] = {
 
 
 @contextmanager
-def running(workers: int) -> Iterator[tuple[dict[str, Run], dict[str, str]]]:
-    """Every system that is installed, and why the others are not there."""
-    with contextlib.ExitStack() as stack:
-        found: dict[str, Run] = {}
-        missing: dict[str, str] = {}
-        for name, system in SYSTEMS.items():
-            try:
-                found[name] = stack.enter_context(system(workers))
-            except ImportError as error:
-                missing[name] = f"{error.name} is not installed (requirements-rivals.txt)"
-        yield found, missing
+def beside_ours(name: str, workers: int) -> Iterator[dict[str, Run]]:
+    """This server under :data:`OURS` and one other under its name, and nothing else.
+
+    What Ray and Dask keep running in the background would hold up whatever is measured beside them.
+
+    Raises:
+        ImportError: the other is not installed.
+    """
+    with RIVALS[name](workers) as other, edge_server(workers) as ours:
+        yield {OURS: ours, name: other}

@@ -15,11 +15,12 @@ import numpy as np
 import tyro
 from rich.console import Console
 from rich.table import Table
+from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.edge_load import NO_OP, SPIN
-from benchmarks.edge_rival_systems import Run, running
+from benchmarks.edge_rival_systems import OURS, RIVALS, Run, beside_ours
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Config:
     round_trips: int = 400
     """Round trips of each system and size, one after the other; of 1 MB a tenth."""
     rounds: int = 10
-    """The systems take turns so often, so that all see the same machine."""
+    """Two systems take turns so often, so that both see the same machine."""
     task_ms: tuple[float, ...] = (1.0, 10.0)
     """CPU milliseconds of the tasks that keep the cores busy."""
     busy_s: float = 1.0
@@ -83,41 +84,72 @@ def share_of_cores(run: Run, task_ms: float, config: Config) -> float:
     return each * config.clients * task_ms / 1000 / (wall_s * config.workers)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What one other system took, and this server beside it.
+
+    Attributes:
+        seconds: by payload bytes and system, of each round trip.
+        shares: by CPU milliseconds of a task and system, of the workers' time, of each round.
+    """
+
+    seconds: dict[int, dict[str, np.ndarray]]
+    shares: dict[float, dict[str, list[float]]]
+
+
+def measure(name: str, config: Config) -> Measured:
+    """Measure one other system, taking turns with this server.
+
+    Raises:
+        ImportError: it is not installed.
+    """
+    with beside_ours(name, config.workers) as systems:
+        seconds = {size: round_trips(systems, size, config) for size in config.sizes}
+        shares: dict[float, dict[str, list[float]]] = {}
+        for task_ms in config.task_ms:
+            shares[task_ms] = {system: [] for system in systems}
+            for _ in range(max(1, config.rounds // 2)):
+                for system, run in systems.items():
+                    shares[task_ms][system].append(share_of_cores(run, task_ms, config))
+    return Measured(seconds, shares)
+
+
 def main(config: Config) -> None:
     """Measure and print."""
-    console = Console(width=110)
-    with running(config.workers) as (systems, missing):
-        table = Table(title=f"no-op task, {config.workers} workers: p50 (p99) µs, and times ours")
-        table.add_column("system")
-        for size in config.sizes:
-            table.add_column(f"{size:,} B", justify="right")
-        taken = {size: round_trips(systems, size, config) for size in config.sizes}
-        ours = {size: float(np.median(taken[size]["this server"])) for size in config.sizes}
-        for name in systems:
-            cells = []
-            for size in config.sizes:
-                p50, p99 = np.percentile(taken[size][name], [50, 99])
-                cells.append(f"{p50 * 1e6:,.0f} ({p99 * 1e6:,.0f})  {p50 / ours[size]:.1f}x")
-            table.add_row(name, *cells)
-        for name, reason in missing.items():
-            table.add_row(name, reason)
-        console.print(table)
-
-        table = Table(
-            title=f"share of {config.workers} workers' time spent in tasks (median; range)"
+    console = Console(width=150)
+    trips = Table(
+        title=f"no-op task, {config.workers} workers: p50 (p99) µs; this server's p50 beside it; "
+        "how many times that"
+    )
+    busy = Table(title=f"share of {config.workers} workers' time spent in tasks: median (range)")
+    for table, columns in (
+        (trips, [f"{size:,} B" for size in config.sizes]),
+        (busy, [f"{task_ms:g} ms tasks; this server" for task_ms in config.task_ms]),
+    ):
+        for column in ("system", *columns):
+            table.add_column(column)
+    for name in tqdm(RIVALS, disable=None, leave=False):
+        try:
+            taken = measure(name, config)
+        except ImportError as error:
+            trips.add_row(name, f"{error.name} is not installed (requirements-rivals.txt)")
+            continue
+        trips.add_row(name, *(_trip(taken.seconds[size], name) for size in config.sizes))
+        busy.add_row(
+            name,
+            *(
+                f"{_span(taken.shares[task_ms][name])}; {_span(taken.shares[task_ms][OURS])}"
+                for task_ms in config.task_ms
+            ),
         )
-        table.add_column("system")
-        for task_ms in config.task_ms:
-            table.add_column(f"{task_ms:g} ms tasks", justify="right")
-        shares: dict[tuple[str, float], list[float]] = {}
-        for _ in range(config.rounds // 2):
-            for task_ms in config.task_ms:
-                for name, run in systems.items():
-                    share = share_of_cores(run, task_ms, config)
-                    shares.setdefault((name, task_ms), []).append(share)
-        for name in systems:
-            table.add_row(name, *(_span(shares[name, task_ms]) for task_ms in config.task_ms))
-        console.print(table)
+    console.print(trips)
+    console.print(busy)
+
+
+def _trip(seconds: dict[str, np.ndarray], name: str) -> str:
+    p50, p99 = np.percentile(seconds[name], [50, 99])
+    ours = float(np.median(seconds[OURS]))
+    return f"{p50 * 1e6:,.0f} ({p99 * 1e6:,.0f}); {ours * 1e6:,.0f}; {p50 / ours:.1f}x"
 
 
 def _span(shares: list[float]) -> str:
