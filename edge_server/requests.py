@@ -58,7 +58,7 @@ class Requests:
                 user or peer,
                 user + request.task if user else request.task,
                 request.zstd_bytes,
-                request.accept_zstd,
+                request.accept_zstd and ZSTD_AVAILABLE,  # or a worker elsewhere might compress
                 request.attempt,
             )
             return self._dispatcher.admit(job, received_s)

@@ -25,6 +25,8 @@ from offload.errors import ConfigError, OffloadError
 from offload.task_function import RunTask
 
 _MESSAGES_A_TURN = 32
+_LAST_LOOK_S = 1.0
+"""So long at most a server that has drained refuses what still comes."""
 _POLLIN = int(zmq.POLLIN)
 
 
@@ -156,8 +158,9 @@ class EdgeServer:
             if self._stop.fileno() in ready:
                 self._on_stop()
             self._executor.flush()
-        while self._receive():  # what came in meanwhile is answered shutting_down
-            pass
+        until_s = time.monotonic() + _LAST_LOOK_S
+        while self._receive() and time.monotonic() < until_s:
+            pass  # what came in meanwhile is answered shutting_down
 
     def stop(self) -> None:
         """Ask :meth:`serve` to drain and return. The second call ends the grace period."""
@@ -208,7 +211,10 @@ class EdgeServer:
             self._crew.act(self._dispatcher.tick(now_s))
 
     def _on_stop(self) -> None:
-        self._stops += self._stop.take()
+        asked = self._stop.take()
+        if not asked:
+            return
+        self._stops += asked
         grace_s = self._config.grace_s if self._stops == 1 else 0.0
         self._executor.stop_replacing()
         self._crew.act(self._dispatcher.drain(time.monotonic(), grace_s))

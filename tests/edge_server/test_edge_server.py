@@ -395,6 +395,23 @@ def test_only_functions_that_workers_can_import():
         EdgeServer(ServerConfig(port=0), run_task=lambda kind, payload: payload)
 
 
+def test_only_signals_that_end_a_server_ask_it_to_stop():
+    stop = StopSignal()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    other = signal.signal(signal.SIGUSR1, lambda number, frame: None)
+    stop.on_signals()
+    try:
+        for number, asked in ((signal.SIGUSR1, 0), (signal.SIGTERM, 1), (signal.SIGINT, 1)):
+            signal.raise_signal(number)
+            assert stop.take() == asked, number
+        stop.send()
+        assert stop.take() == 1
+    finally:
+        stop.close()
+        for number, handler in (*before.items(), (signal.SIGUSR1, other)):
+            signal.signal(number, handler)
+
+
 def test_a_stop_that_comes_as_the_server_ends_is_no_error():
     """Nor does it write into what has the pipe's descriptors by then."""
     stop = StopSignal()
