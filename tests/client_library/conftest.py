@@ -27,7 +27,7 @@ def _nothing_left() -> Iterator[None]:
     yield
     assert wait_until(lambda: children() <= processes, 3), children() - processes
     assert wait_until(lambda: open_descriptors() <= descriptors, 3)
-    assert threading.active_count() <= threads
+    assert wait_until(lambda: threading.active_count() <= threads, 3), threading.enumerate()
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ def _nothing_left(_pyzmq_warm: None) -> Iterator[None]:
     assert wait_until(lambda: open_descriptors() <= descriptors, 3), (
         open_descriptors() - descriptors
     )
-    assert threading.active_count() <= threads
+    assert wait_until(lambda: threading.active_count() <= threads, 3), threading.enumerate()
 
 
 StartServer = Callable[..., RunningServer]
