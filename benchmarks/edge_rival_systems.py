@@ -19,13 +19,14 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from benchmarks.edge_load import HOST, EdgeWire, run_task, running_server
 from edge_server.client import EdgeClient
 from offload.types import TaskInstance
 
 ROOT = Path(__file__).resolve().parents[1]
+Entered = TypeVar("Entered")
 Run = Callable[[str, bytes], bytes]
 """Has the task of that kind run on that payload, and waits for its output."""
 OURS = "this server"
@@ -38,39 +39,46 @@ _GRPC_OPTIONS = [
 
 
 @contextmanager
+def _one_a_thread(
+    make: Callable[[], AbstractContextManager[Entered]],
+) -> Iterator[Callable[[], Entered]]:
+    """Gives each thread that asks a thing of its own, made when first asked for."""
+    own = threading.local()
+    lock = threading.Lock()
+    with ExitStack() as stack:
+
+        def mine() -> Entered:
+            if not hasattr(own, "thing"):
+                thing = make()
+                with lock:
+                    own.thing = stack.enter_context(thing)
+            return cast(Entered, own.thing)
+
+        yield mine
+
+
+@contextmanager
 def edge_server(workers: int) -> Iterator[Run]:
     """This project's server, through its client; a connection a thread."""
-    own = threading.local()
-    with running_server(workers=workers) as port, ExitStack() as stack:
-        lock = threading.Lock()
-
-        def run(kind: str, payload: bytes) -> bytes:
-            client: EdgeClient | None = getattr(own, "client", None)
-            if client is None:
-                client = own.client = EdgeClient(HOST, port)
-                with lock:
-                    stack.callback(client.close)
-            return client.execute(TaskInstance(kind, "small", 0), payload, _BUDGET_S).output
-
-        yield run
+    with (
+        running_server(workers=workers) as port,
+        _one_a_thread(lambda: EdgeClient(HOST, port)) as client,
+    ):
+        yield (
+            lambda kind, payload: (
+                client().execute(TaskInstance(kind, "small", 0), payload, _BUDGET_S).output
+            )
+        )
 
 
 @contextmanager
 def bare_protocol(workers: int) -> Iterator[Run]:
     """This project's server without its client's care: a plain socket a thread, no deadline."""
-    own = threading.local()
-    with running_server(workers=workers) as port, ExitStack() as stack:
-        lock = threading.Lock()
-
-        def run(kind: str, payload: bytes) -> bytes:
-            wire: EdgeWire | None = getattr(own, "wire", None)
-            if wire is None:
-                wire = own.wire = EdgeWire(port)
-                with lock:
-                    stack.enter_context(wire)
-            return bytes(wire.run(kind, payload))
-
-        yield run
+    with (
+        running_server(workers=workers) as port,
+        _one_a_thread(lambda: EdgeWire(port)) as wire,
+    ):
+        yield lambda kind, payload: bytes(wire().run(kind, payload))
 
 
 def _grpc_worker(pipe: Connection) -> None:

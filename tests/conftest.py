@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 ALONE = (
     "edge_server/security/test_held_back.py",
     "edge_server/test_edge_client.py",
-    "edge_server/test_edge_pool.py",
+    "edge_server/test_edge_pool",
     "edge_server/test_edge_server.py",
     "edge_server/test_server_faults.py",
     "edge_server/test_server_load.py",

@@ -6,7 +6,6 @@ one checker judges: each task ends exactly once, with the right answer, in time 
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,10 @@ from typing import Annotated
 
 import tyro
 
-from offload.errors import ConfigError, OffloadError
+from evidence.ending import exit_code, unwind_on_sigterm
+from offload.errors import ConfigError
 
 _FAILED = 1
-_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
@@ -83,28 +82,15 @@ def main(options: ChaosOptions) -> int:
     return 0 if all(result.passed for result in results) else _FAILED
 
 
-def _terminate(signum: int, frame: object) -> None:
-    """A signal unwinds like an exception, so that everything started is taken down."""
-    raise SystemExit(128 + signum)
-
-
 def cli() -> None:
     """Entry point: 1: a row failed; errors of the project are one line and exit code 2."""
     options = tyro.cli(ChaosOptions, description=__doc__)
-    signal.signal(signal.SIGTERM, _terminate)
+    unwind_on_sigterm()
     if not options.only or "link" in options.only:
         from netem import unprivileged
 
         unprivileged.enter()  # refused, the row takes a link without packets, and says so
-    try:
-        code = main(options)
-    except (OffloadError, OSError) as error:
-        print(f"evidence.chaos: {error}", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        print("evidence.chaos: interrupted; nothing was left running", file=sys.stderr)
-        code = _INTERRUPTED
-    sys.exit(code)
+    sys.exit(exit_code("evidence.chaos", lambda: main(options)))
 
 
 if __name__ == "__main__":

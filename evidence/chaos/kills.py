@@ -49,11 +49,7 @@ def kill_workers(run: RowRun) -> list[Bound]:
             os.kill(victim.pid, signal.SIGKILL)
             run.history.fault("kill-worker", victim.pid)
             scene.running.pop(victim.pid)
-            scene.wait(
-                lambda scene, gone=victim.pid: _replaced(server.workers(), gone),  # type: ignore[misc]
-                _PATIENCE_S,
-                "another worker in place of the killed one",
-            )
+            _wait_replaced(scene, server, victim.pid)
             if (victim.pid, victim.task) in scene.finished:  # it had ended a moment before
                 too_late += 1
                 continue
@@ -111,8 +107,14 @@ def _options(name: str, port: int, seed: int, *, isolated: bool) -> ClientOption
     )
 
 
-def _replaced(workers: list[int], gone: int) -> bool:
-    return gone not in workers and len(workers) >= _WORKERS
+def _wait_replaced(scene: Scene, server: Server, gone: int) -> None:
+    """Wait until another worker stands in the place of the one that is gone."""
+
+    def replaced(scene: Scene) -> bool:
+        workers = server.workers()
+        return gone not in workers and len(workers) >= _WORKERS
+
+    scene.wait(replaced, _PATIENCE_S, "another worker in place of the killed one")
 
 
 def _harm(run: RowRun) -> list[Bound]:

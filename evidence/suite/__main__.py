@@ -7,7 +7,6 @@ energy, and how often each policy decides right.
 
 from __future__ import annotations
 
-import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +14,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from offload.errors import OffloadError
-
-_INTERRUPTED = 130
+from evidence.ending import exit_code, unwind_on_sigterm
 
 
 @dataclass(frozen=True)
@@ -68,28 +65,15 @@ def main(options: SuiteOptions) -> int:
     return run_suite(settings, options.out, None)
 
 
-def _terminate(signum: int, frame: object) -> None:
-    """A signal unwinds like an exception, so that everything started is taken down."""
-    raise SystemExit(128 + signum)
-
-
 def cli() -> None:
     """Entry point: errors of the project are one line and exit code 2; 3: a link is void."""
     options = tyro.cli(SuiteOptions, description=__doc__)
-    signal.signal(signal.SIGTERM, _terminate)
+    unwind_on_sigterm()
     if options.backend != "proxy":
         from netem import unprivileged
 
         unprivileged.enter()  # refused, it goes on, and the live run says what it lacks
-    try:
-        code = main(options)
-    except (OffloadError, OSError) as error:
-        print(f"evidence.suite: {error}", file=sys.stderr)
-        code = 2
-    except KeyboardInterrupt:
-        print("evidence.suite: interrupted; nothing was left running", file=sys.stderr)
-        code = _INTERRUPTED
-    sys.exit(code)
+    sys.exit(exit_code("evidence.suite", lambda: main(options)))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
@@ -12,6 +13,8 @@ from running_edge_server import RunningServer, children, open_descriptors, wait_
 
 from edge_server.client import EdgeClient
 from edge_server.config import ServerConfig
+from edge_server.pool import EdgePool
+from edge_server.pool_config import PoolConfig
 from edge_server.protocol import Cancel, Request, decode_request
 from edge_server.security.keys import ClientKeys
 
@@ -39,6 +42,7 @@ def _nothing_left(_pyzmq_warm: None) -> Iterator[None]:
 
 StartServer = Callable[..., RunningServer]
 Connect = Callable[..., EdgeClient]
+Pools = Callable[..., EdgePool]
 
 
 @pytest.fixture
@@ -68,6 +72,18 @@ def connect() -> Iterator[Connect]:
     yield make
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def pool() -> Iterator[Pools]:
+    """Make pools that are closed with the test; keywords are those of PoolConfig."""
+    with contextlib.ExitStack() as stack:
+
+        def make(port: int, **settings: object) -> EdgePool:
+            config = PoolConfig(seed=1, **settings)  # type: ignore[arg-type]
+            return stack.enter_context(EdgePool(port=port, config=config))
+
+        yield make
 
 
 RawConnect = Callable[..., RawClient]
